@@ -1,0 +1,1 @@
+//! Wiring, supervision, admin HTTP, exporters.

@@ -1,0 +1,1 @@
+//! The brokers, one folder each, and the table of them.

@@ -1,0 +1,1 @@
+//! What the outside owes us: small traits with numbered promises.

@@ -1,0 +1,1 @@
+//! Values: what a message is, without any idea of where it comes from or goes to.

@@ -1,0 +1,1 @@
+//! Finite jobs of an operator: doctor, retention, letters.

@@ -1,0 +1,1 @@
+//! The Postgres adapter: source, lease, letters, migrations.

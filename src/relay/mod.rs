@@ -1,0 +1,1 @@
+//! The relay engine: committed outbox rows to a broker, in order per key.

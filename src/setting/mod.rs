@@ -1,0 +1,1 @@
+//! Values a configuration is written in: durations, sizes, secrets.
