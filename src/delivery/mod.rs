@@ -1,1 +1,15 @@
 //! Pure rules: order, watermark, rests, verdicts, routes. No I/O, no clock, no randomness.
+//!
+//! Floor 1. Time and chance are one argument, [`Moment`].
+
+mod capability;
+mod failure;
+mod lane;
+mod moment;
+mod route;
+
+pub use capability::{Capabilities, Order};
+pub use failure::{Failure, FailureKind};
+pub use lane::{Address, Cause, Destination, LaneName};
+pub use moment::Moment;
+pub use route::{Route, Router, Template, TemplateError, TemplateUse};

@@ -1,0 +1,50 @@
+//! The database side of one relay: who may act, what is to be sent, what is blocked.
+
+use std::sync::Arc;
+
+use super::{Boxed, Held, Lease, LetterStore, Source, StoreError};
+
+/// What the holder of a lease works with.
+pub struct Opened {
+    /// Where messages come from.
+    pub source: Box<dyn Source>,
+    /// Where blocked lanes are kept.
+    pub letters: Arc<dyn LetterStore>,
+    /// Something that happened to the source since it was last open, survived, to be told (a promotion, for example).
+    pub told: Vec<StoreError>,
+}
+
+/// One relay's place in a database.
+///
+/// # Promises
+/// * **P1** `lease` does no I/O.
+/// * **P2** What `open` returns writes only under the fence of the given lease; after another holder acquired it, every
+///   write answers [`StoreError::Fenced`] and changes nothing.
+/// * **P3** `open` finds what the last holder left and goes on from there (Source P3).
+///
+/// # The caller promises
+/// `open` only with a lease that it holds.
+///
+/// # Cancellation
+/// A dropped `open` may be called again.
+///
+/// # Errors
+/// As for a source.
+///
+/// # What the suite checks
+/// P2, P3.
+pub trait Outbox: Send + Sync {
+    /// A lease on this relay's name, not yet taken. Each call is a holder of its own.
+    fn lease(&self) -> Box<dyn Lease>;
+
+    /// Opens source and letters under a lease.
+    fn open(&self, held: &Held) -> Boxed<'_, Result<Opened, StoreError>>;
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened")
+            .field("told", &self.told)
+            .finish_non_exhaustive()
+    }
+}
