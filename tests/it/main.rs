@@ -1,0 +1,4 @@
+//! The integration binary: one link, many suites; only `mod` lines.
+
+mod scenarios;
+mod support;
