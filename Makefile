@@ -34,7 +34,7 @@ demo: ## the promises, seen: no Docker, no broker, installs what is missing
 	@deploy/dev/install build
 	@$(CARGO) run --quiet --profile bench --bin twinbox -- demo
 
-up: ## start PostgreSQL and Kafka for your own experiments: eval "$$(make -s up)"
+up: ## start PostgreSQL and Kafka for your own experiments, and say how to reach them
 	@deploy/dev/install test
 	@deploy/dev/up
 
