@@ -35,9 +35,13 @@ create table {schema}.letter (
   seq              bigint,
   message_id       uuid not null,
   replay_epoch     int not null default 0,
+  aggregatetype    text,
+  type             text,
   key              bytea,
   payload          bytea,
   headers          jsonb,
+  traceparent      text,
+  occurred_at      timestamptz,
   source_topic     text,
   source_partition int,
   source_offset    bigint,
@@ -62,6 +66,7 @@ comment on table {schema}.letter is 'twinbox: stored messages of blocked lanes, 
 comment on column {schema}.letter.place is 'place in the lane; sorts as text (zero-padded position)';
 comment on column {schema}.letter.closed is 'null = open; dropped and dead are dedupe facts and stay';
 comment on column {schema}.letter.seq is 'outbox row (side relay): with replay_epoch the identity of the letter';
+comment on column {schema}.letter.aggregatetype is 'of the outbox row, which retention may delete meanwhile; so are type, traceparent and occurred_at';
 comment on column {schema}.letter.payload is 'the bytes as received, or as the outbox row has them';
 comment on column {schema}.letter.attempts is 'failures that spoke of this message';
 comment on column {schema}.letter.fingerprint is 'letters with the same error share it';

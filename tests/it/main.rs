@@ -1,0 +1,3 @@
+//! The integration binary: one link, many suites; only `mod` lines.
+
+mod backends;
