@@ -1,1 +1,3 @@
 //! The Postgres adapter: source, lease, letters, migrations.
+
+pub mod config;
