@@ -67,11 +67,7 @@ fn a_bomb_of_anchors_is_refused_quickly() {
     assert!(problem.contains("is too deep or expands too far"), "{problem}");
     assert!(started.elapsed() < std::time::Duration::from_secs(5));
     let deep = format!("admin: {}{}", "[".repeat(5000), "]".repeat(5000));
-    assert!(
-        World::new(&deep).problem().contains("too deep"),
-        "{}",
-        World::new(&deep).problem()
-    );
+    assert!(World::new(&deep).problem().starts_with("(file) | twinbox.yaml:1:"));
 }
 
 #[test]

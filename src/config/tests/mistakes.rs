@@ -21,7 +21,7 @@ fn five_mistakes_are_five_lines_with_their_numbers() {
              idempotently with acks=all; remove it",
             "relays.orders.limits.batch_size | twinbox.yaml:5:7 | unknown key; did you mean `batch`?",
             "relays.orders.lease | twinbox.yaml:6:12 | \"10\" has no unit; write 10s",
-            "admin.token | twinbox.yaml:8:10 | the environment variable NOPE is not set; set it, or name another",
+            "admin.token | twinbox.yaml:8:3 | the environment variable NOPE is not set; set it, or name another",
         ]
     );
     let problems = world.load().unwrap_err();
