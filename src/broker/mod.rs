@@ -6,9 +6,20 @@ pub mod memory;
 
 use crate::setting::BackendConfig;
 
-/// The configuration of every broker in this build, one line each.
-pub const CONFIGS: &[BackendConfig] = &[
-    memory::config::CONFIG,
+/// One broker of this build.
+#[derive(Debug, Clone, Copy)]
+pub struct Backend {
+    /// Its side of the configuration.
+    pub config: BackendConfig,
+}
+
+/// Every broker of this build, one line each.
+pub const BACKENDS: &[Backend] = &[
+    Backend {
+        config: memory::config::CONFIG,
+    },
     #[cfg(feature = "kafka")]
-    kafka::config::CONFIG,
+    Backend {
+        config: kafka::config::CONFIG,
+    },
 ];

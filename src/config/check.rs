@@ -18,42 +18,23 @@ const BYTES_MIN: Size = Size::from_mib(1);
 
 /// Complains about everything that the schema cannot see.
 pub(super) fn check(root: &Root, env: &Environment, complaints: &mut Complaints) {
-    complaints.within("database", |complaints| database(&root.database, env, complaints));
+    let lookup = |name: &str| env.get(name);
+    complaints.within("database", |complaints| root.database.check(&lookup, complaints));
     if root.drain.deadline.get().is_zero() {
         complaints.add(&["drain", "deadline"], "is zero: a drain needs time; write 25s");
     }
     for (name, config) in &root.relays {
         complaints.within("relays", |complaints| {
             complaints.within(name, |complaints| {
-                relay(config, root.database_of(config), (env, complaints))
+                relay(config, root.database_of(config), (env, complaints));
             });
         });
     }
 }
 
-fn database(config: &DatabaseConfig, env: &Environment, complaints: &mut Complaints) {
-    if let Ok(url) = config.url.resolve(&|name| env.get(name))
-        && !is_database_url(url.expose())
-    {
-        complaints.add(
-            &["url"],
-            "is no Postgres URL; write postgres://user:password@host:5432/name",
-        );
-    }
-    complaints.within("tls", |complaints| config.tls.check(complaints));
-}
-
-fn is_database_url(text: &str) -> bool {
-    match text.split_once("://") {
-        Some((scheme, rest)) => matches!(scheme, "postgres" | "postgresql") && !rest.is_empty(),
-        // libpq's own form: `host=… user=…`.
-        None => text.contains('='),
-    }
-}
-
 fn relay(relay: &RelayConfig, of: &DatabaseConfig, (env, complaints): (&Environment, &mut Complaints)) {
     if let Some(own) = &relay.database {
-        complaints.within("database", |complaints| database(own, env, complaints));
+        complaints.within("database", |complaints| own.check(&|name| env.get(name), complaints));
     }
     bounds(relay, complaints);
     if let Some(table) = relay.written_table().filter(|table| !is_table(table)) {
@@ -64,7 +45,7 @@ fn relay(relay: &RelayConfig, of: &DatabaseConfig, (env, complaints): (&Environm
     }
     complaints.within("route", |complaints| fields(relay, &relay.route, complaints));
     complaints.within("dead_letter", |complaints| {
-        fields(relay, &relay.dead_letter, complaints)
+        fields(relay, &relay.dead_letter, complaints);
     });
     for (index, required) in relay.require.iter().enumerate() {
         if let Some(sentence) = broken(*required, (relay, of), env) {

@@ -181,12 +181,12 @@ fn without_any_file_the_environment_is_enough() {
 
 #[test]
 fn the_common_database_is_not_needed_when_every_relay_has_its_own() {
-    let mut world = World::new("relays: { orders: { to: { memory: {} }, database: { url: postgres://h/d } } }\n");
+    let mut world = World::new("relays: { orders: { to: { memory: {} }, database: { url: postgres://u@h/d } } }\n");
     world.env.clear();
     let root = world.root();
     assert_eq!(
         root.database_of(&root.relays["orders"]).url,
-        Secret::literal("postgres://h/d")
+        Secret::literal("postgres://u@h/d")
     );
     let mut world = World::new(SMALL);
     world.env.clear();

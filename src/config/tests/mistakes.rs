@@ -61,6 +61,14 @@ fn each_kind_of_value_says_what_to_write() {
             "retry: { first: soon }",
             "relays.orders.retry.first | twinbox.yaml:4:21 | \"soon\" is no duration; write whole numbers with a unit: 250ms, 10s, 5m, 24h, 7d",
         ),
+    ] {
+        assert_eq!(relay(line).problem(), expected, "{line}");
+    }
+}
+
+#[test]
+fn each_rule_says_what_to_write() {
+    for (line, expected) in [
         (
             "source: 12",
             "relays.orders.source | twinbox.yaml:4:13 | is a number; write it in quotes",
@@ -156,7 +164,7 @@ fn what_belongs_to_the_process_says_what_to_write_too() {
         ),
         (
             "database: { url: mysql://x }",
-            "database.url | twinbox.yaml:4:18 | is no Postgres URL; write postgres://user:password@host:5432/name",
+            "database.url | twinbox.yaml:4:18 | the database URL cannot be read: it is neither a URL nor a list of key=value; write postgres://user:password@host:5432/database",
         ),
         (
             "database: { tls: { key: /dev/null } }",
