@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Boxed, Publisher};
+use super::{Boxed, Publisher, Remembered};
 use crate::delivery::{Capabilities, Failure};
 
 /// How bad a finding is.
@@ -54,6 +54,12 @@ pub struct Finding {
 pub trait Broker: Send + Sync {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// What earlier publishers saw, as the caller kept it (S14); the next `publisher` starts from it. Without it, it
+    /// starts from what the broker shows.
+    fn remember(&self, known: Vec<Remembered>) {
+        drop(known);
+    }
 
     /// Opens a publisher. A broker that is away is no error here: its publisher's receipts say so.
     fn publisher(&self) -> Boxed<'_, Result<Arc<dyn Publisher>, Failure>>;
