@@ -110,7 +110,7 @@ pub(super) fn effective(relay: &RelayConfig, used: TemplateUse) -> impl Iterator
         TemplateUse::Route => &relay.route,
         TemplateUse::DeadLetter => &relay.dead_letter,
     };
-    relay.to.backend().route.iter().map(move |field| {
+    relay.to.backend().config.route.iter().map(move |field| {
         let default = match (used, relay.envelope) {
             (TemplateUse::DeadLetter, _) => field.default_dead_letter,
             (TemplateUse::Route, Envelope::Debezium) => field.default_debezium.unwrap_or(field.default),
