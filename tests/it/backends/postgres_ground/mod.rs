@@ -3,6 +3,7 @@
 mod adopt;
 mod connect;
 mod migrate;
+mod operate;
 mod preflight;
 mod roles;
 mod scratch;
