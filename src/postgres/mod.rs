@@ -15,7 +15,9 @@
 //! | `letters` | blocked lanes and their messages |
 //! | `answer` | database trouble in the contracts' words |
 
+pub mod adopt;
 mod answer;
+pub mod config;
 pub mod connect;
 mod cursor;
 pub mod failure;
@@ -25,6 +27,7 @@ mod lease;
 mod letters;
 pub mod migrate;
 mod outbox;
+pub mod preflight;
 mod progress;
 pub mod session;
 pub mod snapshot;
@@ -34,7 +37,7 @@ mod wake;
 
 pub use connect::{ConnectError, Connector, Direct, Pool};
 pub use failure::{Failure, Kind};
-pub use identifier::Schema;
+pub use identifier::{Schema, TableName};
 pub use outbox::{PostgresOutbox, RelayOptions, Start};
 pub use session::Session;
 pub use target::{Target, TargetError};

@@ -1,0 +1,3 @@
+//! Kafka, through librdkafka.
+
+pub mod config;

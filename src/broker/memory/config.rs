@@ -1,0 +1,36 @@
+//! The memory broker's section of the configuration: it has nothing to set.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::setting::{BackendConfig, RouteField};
+
+/// A broker inside this process. What it holds is gone when the process ends: for tests and first steps only.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MemoryConfig {}
+
+/// The memory broker as the configuration knows it.
+pub const CONFIG: BackendConfig = BackendConfig {
+    name: "memory",
+    schema: |generator| generator.subschema_for::<MemoryConfig>(),
+    route: &[
+        RouteField {
+            name: "topic",
+            doc: "Where the message goes.",
+            default: "{aggregatetype}.events",
+            default_debezium: Some("outbox.event.{aggregatetype}"),
+            default_dead_letter: Some("{topic}.dlq"),
+        },
+        RouteField {
+            name: "key",
+            doc: "What keeps its order.",
+            default: "{aggregateid}",
+            default_debezium: None,
+            default_dead_letter: None,
+        },
+    ],
+    check: |_, _| {},
+    // Nothing leaves the process.
+    encrypted: |_| true,
+};

@@ -1,0 +1,3 @@
+//! The reference broker, in memory.
+
+pub mod config;
