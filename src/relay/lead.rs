@@ -406,7 +406,7 @@ impl Term<'_> {
 
     /// Counts and times what happened since the last report.
     fn measure(&mut self) {
-        let meters = &self.control.meters;
+        let meters = &self.engine.meters;
         for (destination, tally) in self.state.take_tallies() {
             let destination = destination.to_string();
             meters.attempted(&destination, tally.durable + tally.failed);

@@ -40,6 +40,8 @@ pub struct Engine {
     pub settings: Box<dyn Fn() -> Settings + Send + Sync>,
     /// The lease's length.
     pub lease: Duration,
+    /// What it counts and times.
+    pub meters: Meters,
 }
 
 /// How the process steers it and hears of it.
@@ -51,8 +53,6 @@ pub struct Control {
     pub drain_deadline: Duration,
     /// What it tells about itself.
     pub status: watch::Sender<Status>,
-    /// What it counts and times.
-    pub meters: Meters,
 }
 
 /// How a relay ends.
