@@ -8,6 +8,7 @@ pub mod drain;
 pub mod export;
 pub mod gauges;
 pub mod logs;
+pub mod process;
 pub mod signals;
 pub mod status;
 pub mod supervise;
