@@ -11,7 +11,7 @@ use super::*;
 use crate::app::drain::Phase;
 use crate::contract::Boxed;
 use crate::delivery::{Failure, FailureKind};
-use crate::operate::letters::{Change, Count, Entry, Selection, Verb};
+use crate::operate::letters::{Change, Count, Detail, Entry, Selection, Verb};
 use crate::relay::{LastError, RelayState, Status};
 use crate::telemetry::Meters;
 
@@ -47,6 +47,10 @@ impl Desk for FakeDesk {
 
     fn list(&self, _: Selection, _: u32) -> Boxed<'_, Result<Vec<Entry>, Failure>> {
         Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn show(&self, _: i64) -> Boxed<'_, Result<Option<Detail>, Failure>> {
+        Box::pin(async { Ok(None) })
     }
 }
 
