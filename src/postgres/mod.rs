@@ -10,6 +10,7 @@
 //! | `migrate`, `adopt` | `sql/` applied once; tables of another shape |
 //! | `preflight` | what is wrong with the tables before a relay starts |
 
+pub mod adopt;
 pub mod config;
 pub mod connect;
 pub mod failure;
