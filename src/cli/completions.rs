@@ -17,7 +17,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> {
+pub fn run(arguments: &Arguments, stage: &mut Stage) -> Result<Exit, Stop> {
     // The generator panics when it cannot write: it gets memory, the pipe gets the result.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Root::command(), "twinbox", &mut script);

@@ -84,10 +84,10 @@ impl Console {
         let mut table = Table::new();
         table.set_header(header.to_vec());
         if self.terminal {
-            table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+            table.load_style(presets::UTF8_HORIZONTAL_ONLY);
             table.set_content_arrangement(ContentArrangement::Dynamic);
         } else {
-            table.load_preset(presets::NOTHING);
+            table.load_style(presets::NOTHING);
             table.set_content_arrangement(ContentArrangement::Disabled);
         }
         table.add_rows(rows);
@@ -106,10 +106,7 @@ impl Console {
         self.err.flush()?;
         let mut answer = String::new();
         answers.read_line(&mut answer)?;
-        Ok(Some(matches!(
-            answer.trim().to_ascii_lowercase().as_str(),
-            "y" | "yes"
-        )))
+        Ok(Some(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")))
     }
 }
 

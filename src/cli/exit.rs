@@ -133,6 +133,12 @@ impl From<StoreError> for Stop {
     }
 }
 
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
 fn exit_of(kind: Kind) -> Exit {
     match kind {
         Kind::RetryNow | Kind::Transient => Exit::Unreachable,

@@ -15,12 +15,9 @@ use crate::postgres::{Kind, Schema};
 /// What to migrate, and whether to.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Print the SQL instead of running it
-    #[arg(long, conflicts_with = "check")]
-    pub print: bool,
-    /// Compare only; exit 1 when something is missing
-    #[arg(long)]
-    pub check: bool,
+    /// Instead of doing it.
+    #[command(flatten)]
+    pub instead: Instead,
     /// Type of the payload column, chosen once [default on a fresh schema: jsonb]
     #[arg(long, value_enum)]
     pub payload: Option<PayloadType>,
@@ -36,6 +33,17 @@ pub struct Arguments {
     /// Only this part
     #[arg(long, value_enum)]
     pub only: Option<Part>,
+}
+
+/// What to do instead of migrating.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Instead {
+    /// Print the SQL instead of running it
+    #[arg(long, conflicts_with = "check")]
+    pub print: bool,
+    /// Compare only; exit 1 when something is missing
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// Types of the payload column.
@@ -70,16 +78,16 @@ pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> 
             "the inbox is not in this build: it comes with consumers",
         ));
     }
-    let root = stage.load_without_database(arguments.print)?;
+    let root = stage.load_without_database(arguments.instead.print)?;
     let options = options(&arguments, &root)?;
-    if arguments.print {
+    if arguments.instead.print {
         let text = migrate::print(&options);
         stage.console.out.write_all(text.as_bytes())?;
         return Ok(Exit::Ok);
     }
     let mut direct = stage.connector(&root.database, "migrate").direct().await?;
     let client = direct.client_mut();
-    if arguments.check {
+    if arguments.instead.check {
         let standing = migrate::check(client, &options).await?;
         direct.close().await;
         return told(stage, &standing);
@@ -196,13 +204,11 @@ impl From<PayloadType> for Payload {
 impl Stage {
     /// The configuration; with `offline` it may lack a database's URL, which is not asked for then.
     fn load_without_database(&mut self, offline: bool) -> Result<Root, Stop> {
-        let mut given = self.global.input.set.clone();
         if offline {
-            let nowhere = ("database.url".to_owned(), "postgres://nobody@localhost/nothing".to_owned());
-            self.global.input.set.push(nowhere);
+            let variable = "DATABASE_URL".to_owned();
+            self.env = self.env.clone().with(&variable, "postgres://nobody@localhost/nothing");
+            self.global.input.set.push(("database.url.env".to_owned(), variable));
         }
-        let loaded = self.load();
-        std::mem::swap(&mut self.global.input.set, &mut given);
-        Ok(loaded?.root)
+        Ok(self.load()?.root)
     }
 }

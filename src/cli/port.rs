@@ -22,7 +22,11 @@ pub(super) struct Reply {
 }
 
 /// Asks the process at `url`; `more` is added to the usual patience.
-pub(super) async fn ask((url, path): (&str, &str), method: Method, more: (Option<String>, Duration)) -> Result<Reply, Stop> {
+pub(super) async fn ask(
+    (url, path): (&str, &str),
+    method: Method,
+    more: (Option<String>, Duration),
+) -> Result<Reply, Stop> {
     let (token, wait) = more;
     let address = format!("{}{path}", url.trim_end_matches('/'));
     let client = Client::builder().timeout(PATIENCE + wait).no_proxy().build();
@@ -32,7 +36,9 @@ pub(super) async fn ask((url, path): (&str, &str), method: Method, more: (Option
         request = request.bearer_auth(token);
     }
     let away = |error: reqwest::Error| {
-        let mut sentence = format!("{address} does not answer: {}", error.without_url());
+        let error = error.without_url();
+        let cause = super::exit::chain(&error);
+        let mut sentence = format!("{address} does not answer: {cause}");
         if url == URL_DEFAULT {
             sentence.push_str("; is it running, and does it listen there? Say where with --url");
         }

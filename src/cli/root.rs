@@ -7,10 +7,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::console::{Console, Output};
-use super::{
-    Exit, Stop, accept, completions, config, demo, doctor, drain, enqueue, explain, forget, letters, migrate, relay,
-    status, version,
-};
+use super::{Exit, Stop, completions, config, demo, doctor, drain, explain, migrate, relay, status, version};
 use crate::app::logs::{self, Logs};
 use crate::config::{Environment, Loaded, LogFormat, Problems};
 
@@ -36,7 +33,14 @@ pub struct Global {
     #[command(flatten)]
     pub input: config::Input,
     /// How data is written
-    #[arg(short, long, global = true, value_enum, default_value = "table", value_name = "FORMAT")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
     pub output: Output,
     /// Say less; errors are still told
     #[arg(short, long, global = true)]
@@ -44,8 +48,8 @@ pub struct Global {
     /// Say more; twice: everything
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// No colours [also: NO_COLOR]
-    #[arg(long, global = true)]
+    /// No colours
+    #[arg(long, global = true, long_help = "No colours; the variable NO_COLOR says the same")]
     pub no_color: bool,
     /// Form of the log [default: telemetry.log.format, else text on a terminal and JSON elsewhere]
     #[arg(long, global = true, value_enum, value_name = "FORM")]
@@ -82,15 +86,6 @@ pub enum Verb {
     Status(status::Arguments),
     /// Ask a running process to drain
     Drain(drain::Arguments),
-    /// Stored messages of blocked keys
-    #[command(subcommand)]
-    Letters(letters::Verb),
-    /// Go on after an incident that stopped a stream
-    Accept(accept::Arguments),
-    /// Drop a relay or consumer for good
-    Forget(forget::Arguments),
-    /// Write one outbox row
-    Enqueue(enqueue::Arguments),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Verb),
@@ -164,13 +159,9 @@ async fn dispatch(verb: Verb, stage: &mut Stage) -> Result<Exit, Stop> {
         Verb::Explain => explain::run(stage),
         Verb::Status(arguments) => status::run(arguments, stage).await,
         Verb::Drain(arguments) => drain::run(arguments, stage).await,
-        Verb::Letters(verb) => letters::run(verb, stage).await,
-        Verb::Accept(arguments) => accept::run(arguments, stage).await,
-        Verb::Forget(arguments) => forget::run(arguments, stage).await,
-        Verb::Enqueue(arguments) => enqueue::run(arguments, stage).await,
         Verb::Config(verb) => stage.look_at_configuration(&verb),
         Verb::Demo(arguments) => demo::run(arguments, stage).await,
-        Verb::Completions(arguments) => completions::run(arguments, stage),
+        Verb::Completions(arguments) => completions::run(&arguments, stage),
         Verb::Version => version::run(stage),
     }
 }

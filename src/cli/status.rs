@@ -38,7 +38,16 @@ pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> 
     if !rows.is_empty() {
         console.line("")?;
         console.table(
-            &["relay", "state", "backlog", "oldest", "in flight", "lanes", "letters", "published"],
+            &[
+                "relay",
+                "state",
+                "backlog",
+                "oldest",
+                "in flight",
+                "lanes",
+                "letters",
+                "published",
+            ],
             &rows,
         )?;
     }
@@ -61,12 +70,22 @@ pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> 
 fn row(name: &str, relay: &RelayEntry) -> Vec<String> {
     let known = |value: Option<String>| value.unwrap_or_else(|| "?".to_owned());
     let lanes = relay.lanes;
-    let counts = [(lanes.flowing, "flowing"), (lanes.resting, "resting"), (lanes.parked, "parked")];
+    let counts = [
+        (lanes.flowing, "flowing"),
+        (lanes.resting, "resting"),
+        (lanes.parked, "parked"),
+    ];
     let lanes = counts.iter().filter(|(count, _)| *count > 0);
     let lanes: Vec<String> = lanes.map(|(count, state)| format!("{count} {state}")).collect();
     let letters = relay.letters.iter().filter(|(_, count)| **count > 0);
     let letters: Vec<String> = letters.map(|(state, count)| format!("{count} {state}")).collect();
-    let or_dash = |parts: Vec<String>| if parts.is_empty() { "-".to_owned() } else { parts.join(", ") };
+    let or_dash = |parts: Vec<String>| {
+        if parts.is_empty() {
+            "-".to_owned()
+        } else {
+            parts.join(", ")
+        }
+    };
     vec![
         name.to_owned(),
         relay.state.clone(),
