@@ -3,7 +3,8 @@
 mod adopt;
 mod connect;
 mod migrate;
+mod operate;
 mod preflight;
 mod roles;
-mod scratch;
+pub(crate) mod scratch;
 mod wake;

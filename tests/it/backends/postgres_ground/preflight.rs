@@ -57,6 +57,71 @@ impl Site {
     }
 }
 
+/// What is done to the outbox, how it is mended, what is told, how bad it is.
+const HARM: [(&str, &str, &str, Grade); 11] = [
+    (
+        "alter column seq set cache 50",
+        "alter column seq set cache 1",
+        "cache 50",
+        Grade::Fail,
+    ),
+    (
+        "alter column seq set increment by 50",
+        "alter column seq set increment by 1",
+        "increment 50",
+        Grade::Fail,
+    ),
+    (
+        "alter column seq set cycle",
+        "alter column seq set no cycle",
+        "has cycle",
+        Grade::Fail,
+    ),
+    (
+        "enable row level security",
+        "disable row level security",
+        "row-level policy",
+        Grade::Fail,
+    ),
+    (
+        "alter column xid drop default",
+        "alter column xid set default pg_current_xact_id()",
+        "xid is not filled",
+        Grade::Fail,
+    ),
+    (
+        "alter column created_at set default now()",
+        "alter column created_at set default clock_timestamp()",
+        "created_at is not filled",
+        Grade::Fail,
+    ),
+    (
+        "alter column id drop not null",
+        "alter column id set not null",
+        "id may be null",
+        Grade::Fail,
+    ),
+    (
+        "rename column headers to meta",
+        "rename column meta to headers",
+        "no column headers",
+        Grade::Fail,
+    ),
+    ("set unlogged", "set logged", "unlogged", Grade::Fail),
+    (
+        "disable trigger twinbox_wake",
+        "enable trigger twinbox_wake",
+        "disabled",
+        Grade::Warn,
+    ),
+    (
+        "set (autovacuum_enabled = false)",
+        "reset (autovacuum_enabled)",
+        "autovacuum is off",
+        Grade::Warn,
+    ),
+];
+
 #[tokio::test]
 async fn what_is_wrong_with_the_outbox_is_found() {
     let Some(site) = Site::new("what_is_wrong_with_the_outbox_is_found").await else {
@@ -64,69 +129,7 @@ async fn what_is_wrong_with_the_outbox_is_found() {
     };
     assert_eq!(site.broken("select", "select").await, [], "fresh tables have no fault");
     let table = "alter table twinbox.outbox ";
-    let cases = [
-        (
-            "alter column seq set cache 50",
-            "alter column seq set cache 1",
-            "cache 50",
-            Grade::Fail,
-        ),
-        (
-            "alter column seq set increment by 50",
-            "alter column seq set increment by 1",
-            "increment 50",
-            Grade::Fail,
-        ),
-        (
-            "alter column seq set cycle",
-            "alter column seq set no cycle",
-            "has cycle",
-            Grade::Fail,
-        ),
-        (
-            "enable row level security",
-            "disable row level security",
-            "row-level policy",
-            Grade::Fail,
-        ),
-        (
-            "alter column xid drop default",
-            "alter column xid set default pg_current_xact_id()",
-            "xid is not filled",
-            Grade::Fail,
-        ),
-        (
-            "alter column created_at set default now()",
-            "alter column created_at set default clock_timestamp()",
-            "created_at is not filled",
-            Grade::Fail,
-        ),
-        (
-            "alter column id drop not null",
-            "alter column id set not null",
-            "id may be null",
-            Grade::Fail,
-        ),
-        (
-            "rename column headers to meta",
-            "rename column meta to headers",
-            "no column headers",
-            Grade::Fail,
-        ),
-        ("set unlogged", "set logged", "unlogged", Grade::Fail),
-        (
-            "disable trigger twinbox_wake",
-            "enable trigger twinbox_wake",
-            "disabled",
-            Grade::Warn,
-        ),
-        (
-            "set (autovacuum_enabled = false)",
-            "reset (autovacuum_enabled)",
-            "autovacuum is off",
-            Grade::Warn,
-        ),
-    ];
+    let cases = HARM;
     for (broken, mend, told, grade) in cases {
         let found = site
             .broken(&format!("{table}{broken}"), &format!("{table}{mend}"))
