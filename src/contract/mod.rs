@@ -7,6 +7,7 @@ mod broker;
 mod lease;
 mod letters;
 mod outbox;
+mod outlook;
 mod publisher;
 mod source;
 
@@ -14,6 +15,7 @@ pub use broker::{Broker, Finding, Grade, Rejection, RejectionHeaders};
 pub use lease::{Held, Lease};
 pub use letters::{Append, CloseRun, DueLane, Kept, Letter, LetterId, LetterStore, Next, Park, StoreRun};
 pub use outbox::{Opened, Outbox};
+pub use outlook::{Health, Incident, Outlook, Remembered};
 pub use publisher::{Answer, Outbound, Publisher, Receipt, Ticket};
 pub use source::{Backlog, Page, Progress, Room, Source};
 

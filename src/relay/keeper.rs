@@ -57,9 +57,11 @@ async fn renew(
             {
                 tracing::debug!(%error, "the lease could not be given up; it ends by itself");
             }
+            crate::point!("lease.resigned");
             return;
         }
         let asked_at = now();
+        crate::point!("lease.renewing");
         match lease.renew().await {
             Ok(trust) => {
                 tell.send_replace(Trust::Until(asked_at + trust));
@@ -69,7 +71,10 @@ async fn renew(
                 return;
             }
             // Away: the old trust runs out by itself; the next try may come in time.
-            Err(error) => tracing::debug!(%error, "the lease could not be renewed"),
+            Err(error) => {
+                crate::point!("lease.not_renewed");
+                tracing::debug!(%error, "the lease could not be renewed");
+            }
         }
     }
 }

@@ -145,7 +145,11 @@ impl Term<'_> {
             match self.hear(&mut trust).await {
                 Heard::Trust(trust) => self.trusted(trust),
                 Heard::Drain => self.begin_drain(),
-                Heard::Answers(answers) => self.happened(Event::Answered(answers)),
+                Heard::Answers(answers) => {
+                    crate::point!("ack.received");
+                    self.happened(Event::Answered(answers));
+                    crate::point!("receipts.applied");
+                }
                 Heard::Desk(answer) => self.desk_answered(answer),
                 Heard::Taken => {
                     self.handing_over = None;
@@ -189,6 +193,7 @@ impl Term<'_> {
 
     fn deadline(&mut self) {
         if self.drain_until.is_some_and(|until| until <= now()) {
+            crate::point!("drain.deadline");
             self.left.get_or_insert(Left::DeadlinePassed);
         }
     }
@@ -201,6 +206,7 @@ impl Term<'_> {
     }
 
     fn begin_drain(&mut self) {
+        crate::point!("drain.begun");
         self.drain_until = Some(now() + self.control.drain_deadline);
         self.control
             .status
@@ -241,7 +247,10 @@ impl Term<'_> {
             }
         };
         match event {
-            Ok(event) => self.happened(event),
+            Ok(event) => {
+                self.happened(event);
+                crate::point!("lanes.filled");
+            }
             Err(StoreError::Away(failure)) => {
                 tell_failure(self.engine, self.control, &failure);
                 self.happened(again);
@@ -274,7 +283,10 @@ impl Term<'_> {
         match effect {
             Effect::Fetch(room) => self.reader.ask(Ask::Fetch(room)),
             Effect::Idle(at_most) => self.reader.ask(Ask::Idle(at_most)),
-            Effect::Confirm(progress) => self.reader.ask(Ask::Confirm(progress)),
+            Effect::Confirm(progress) => {
+                crate::point!("watermark.up");
+                self.reader.ask(Ask::Confirm(progress));
+            }
             Effect::Publish(batch) => self.to_publish.push_back(batch),
             Effect::Store(run) => {
                 self.desk = Some(Box::pin(async move { letters.store(run).await.map(Event::Stored) }));
@@ -310,6 +322,7 @@ impl Term<'_> {
             return;
         };
         let publisher = Arc::clone(&self.publisher);
+        crate::point!("run.handed_over");
         self.handing_over = Some(Box::pin(async move { publisher.publish(batch).await }));
     }
 

@@ -73,6 +73,7 @@ pub async fn run(engine: Engine, mut control: Control) -> Outcome {
         let Some((lease, held, asked_at)) = stand_by(&engine, &mut control).await else {
             return Outcome::Drained;
         };
+        crate::point!("lease.acquired");
         tracing::info!(relay = engine.name, epoch = held.epoch, "lease taken");
         let keeper = keeper::keep(lease, engine.lease, asked_at + held.trust);
         let began = now();
@@ -92,6 +93,7 @@ pub async fn run(engine: Engine, mut control: Control) -> Outcome {
 async fn leave(engine: &Engine, control: &Control, left: Left, keeper: Keeper) -> Option<Outcome> {
     match left {
         Left::Drained => {
+            crate::point!("drain.confirmed");
             keeper.resign().await;
             Some(Outcome::Drained)
         }
@@ -100,6 +102,7 @@ async fn leave(engine: &Engine, control: &Control, left: Left, keeper: Keeper) -
             Some(Outcome::DeadlinePassed)
         }
         Left::LeaseLost => {
+            crate::point!("lease.lost");
             tracing::warn!(relay = engine.name, "lease lost; standing by");
             keeper.stop();
             None
