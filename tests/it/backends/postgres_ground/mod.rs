@@ -6,5 +6,5 @@ mod migrate;
 mod operate;
 mod preflight;
 mod roles;
-mod scratch;
+pub(crate) mod scratch;
 mod wake;
