@@ -1,5 +1,6 @@
 //! The integration binary: one link, many suites; only `mod` lines.
 
 mod backends;
+mod outside;
 mod scenarios;
 mod support;
