@@ -4,7 +4,7 @@
 //! transaction causes.
 
 use crate::support::ledger::checker::{Verdict, check};
-use crate::support::ledger::observer::read_all;
+use crate::support::ledger::observer::{Record, read_all};
 use crate::support::ledger::workload::{Payload, Workload, truth};
 use crate::support::stage::Stage;
 use rdkafka::config::ClientConfig;
@@ -131,7 +131,7 @@ async fn judge(stage: &Stage, topics: &[String], producer: &Producing) -> Verdic
     producer.flush(Duration::from_secs(30)).expect("the broker takes them");
     let seen: Vec<_> = read_all(&stage.kafka.brokers, topics)
         .iter()
-        .map(|record| record.seen())
+        .map(Record::seen)
         .collect();
     let verdict = check(&truth(&stage.database).await, &seen, &[]);
     stage.note("verdict.txt", &verdict.to_string());
