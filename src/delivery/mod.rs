@@ -4,6 +4,7 @@
 
 mod capability;
 mod failure;
+pub mod guarantee;
 mod inflight;
 mod lane;
 mod moment;

@@ -23,7 +23,7 @@ use tokio_postgres::{AsyncMessage, Client, Notification, SimpleQueryMessage};
 
 use super::failure::{Failure, Kind};
 use super::session::Session;
-use super::target::{Target, TargetError};
+use super::target::{Target, TargetError, TlsMode};
 use super::tls::{self, TlsError};
 
 /// Oldest server that has what our statements use.
@@ -62,6 +62,7 @@ pub struct Direct {
     client: Client,
     /// Notifications, as they come; the oldest [`NOTIFICATIONS_MAX`] unread ones are kept.
     pub notifications: mpsc::Receiver<Notification>,
+    mode: TlsMode,
     pooled: bool,
     driver: JoinHandle<()>,
 }
@@ -253,6 +254,12 @@ impl Direct {
         &mut self.client
     }
 
+    /// How far the server was verified.
+    #[must_use]
+    pub fn mode(&self) -> TlsMode {
+        self.mode
+    }
+
     /// Whether a transaction pooler stands between: then `LISTEN`, session locks and session settings do not hold.
     #[must_use]
     pub fn pooled(&self) -> bool {
@@ -292,6 +299,7 @@ async fn dial(target: &Target, config: &tokio_postgres::Config) -> Result<Result
     Ok(Ok(Direct {
         client,
         notifications,
+        mode: target.mode(),
         pooled: false,
         driver,
     }))

@@ -62,6 +62,111 @@ impl fmt::Display for Schema {
     }
 }
 
+/// A table's name: `table`, `schema.table`, or with quotes as SQL writes them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TableName {
+    schema: Option<String>,
+    name: String,
+}
+
+/// Not a table's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no table's name: write schema.table, with double quotes around parts that are not plain lower case")]
+pub struct TableNameError(String);
+
+// === impl TableName ===
+
+impl TableName {
+    /// `name` in `schema`, as they are.
+    #[must_use]
+    pub fn new(schema: &str, name: &str) -> Self {
+        Self {
+            schema: Some(schema.to_owned()),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Reads what a person writes. Like SQL, lowers what is not quoted.
+    ///
+    /// # Errors
+    /// Empty parts, more than two of them, a quote without its end.
+    pub fn parse(text: &str) -> Result<Self, TableNameError> {
+        let wrong = || TableNameError(text.to_owned());
+        let mut parts = Vec::new();
+        let mut rest = text;
+        loop {
+            let (part, after) = part(rest).ok_or_else(wrong)?;
+            parts.push(part);
+            match after.strip_prefix('.') {
+                Some(next) => rest = next,
+                None if after.is_empty() => break,
+                None => return Err(wrong()),
+            }
+        }
+        let name = parts.pop().ok_or_else(wrong)?;
+        let schema = parts.pop();
+        if parts.is_empty() {
+            Ok(Self { schema, name })
+        } else {
+            Err(wrong())
+        }
+    }
+
+    /// Its schema, if one was written.
+    #[must_use]
+    pub fn schema(&self) -> Option<&str> {
+        self.schema.as_deref()
+    }
+
+    /// Its bare name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// As SQL text.
+    #[must_use]
+    pub fn quoted(&self) -> String {
+        let schema = self
+            .schema
+            .as_deref()
+            .map(|schema| format!("{}.", quoted(schema)))
+            .unwrap_or_default();
+        format!("{schema}{}", quoted(&self.name))
+    }
+}
+
+impl fmt::Display for TableName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.schema {
+            Some(schema) => write!(f, "{schema}.{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// One part of a dotted name, and what follows it.
+fn part(text: &str) -> Option<(String, &str)> {
+    let Some(body) = text.strip_prefix('"') else {
+        let end = text.find('.').unwrap_or(text.len());
+        let plain = text[..end]
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'$' || !b.is_ascii());
+        return (end > 0 && plain).then(|| (text[..end].to_lowercase(), &text[end..]));
+    };
+    let mut name = String::new();
+    let mut characters = body.char_indices().peekable();
+    while let Some((at, c)) = characters.next() {
+        match c {
+            '"' if characters.next_if(|(_, next)| *next == '"').is_some() => name.push('"'),
+            '"' => return (!name.is_empty()).then(|| (name, &body[at + 1..])),
+            '\0' => return None,
+            c => name.push(c),
+        }
+    }
+    None
+}
+
 /// An identifier as SQL text, whatever is in it.
 #[must_use]
 pub fn quoted(name: &str) -> String {
@@ -101,6 +206,27 @@ mod tests {
             schema.render("select {schema}.f(), {schema}.t.c"),
             r#"select "Order".f(), "Order".t.c"#
         );
+    }
+
+    #[test]
+    fn a_table_is_named_as_in_sql() {
+        let cases = [
+            ("Events", r#""events""#),
+            ("shop.Events", r#""shop"."events""#),
+            (r#"shop."Order ""x"".y""#, r#""shop"."Order ""x"".y""#),
+        ];
+        for (text, sql) in cases {
+            assert_eq!(
+                TableName::parse(text).map(|name| name.quoted()),
+                Ok(sql.to_owned()),
+                "{text}"
+            );
+        }
+        for text in [
+            "", ".", "a.", ".a", "a.b.c", r#""a"#, r#""""#, "a b", r#""a"b"#, "a;drop",
+        ] {
+            assert!(TableName::parse(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -15,12 +15,13 @@ pub mod connect;
 pub mod failure;
 pub mod identifier;
 pub mod migrate;
+pub mod preflight;
 pub mod session;
 pub mod target;
 mod tls;
 
 pub use connect::{ConnectError, Connector, Direct, Pool};
 pub use failure::{Failure, Kind};
-pub use identifier::Schema;
+pub use identifier::{Schema, TableName};
 pub use session::Session;
 pub use target::{Target, TargetError};

@@ -14,14 +14,19 @@
 mod blocked;
 mod desk;
 mod event;
+mod keeper;
 mod lane;
+mod lead;
 mod place;
 mod plan;
+mod reader;
+mod run;
 mod state;
 mod status;
 mod step;
 
 pub use event::{Effect, Event, Notice};
+pub use run::{Control, Engine, Outcome, run};
 pub use state::{DeadLetter, OnReject, Settings, State};
 pub use status::{LaneCounts, LastError, Loss, RelayState, Status};
 pub use step::step;

@@ -198,7 +198,7 @@ pub(crate) fn purity(source: &Source) -> Vec<Problem> {
 /// For each line: does it ship? Tests make moments and may print.
 fn shipped(source: &Source) -> Vec<bool> {
     let code: Vec<_> = source.code.lines().map(str::trim).collect();
-    let mut lines = vec![!source.path.ends_with("/tests.rs"); code.len()];
+    let mut lines = vec![!source.path.ends_with("tests.rs"); code.len()];
     let tests = code
         .windows(2)
         .position(|pair| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod "));

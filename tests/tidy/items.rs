@@ -170,11 +170,10 @@ pub(crate) fn paths(source: &Source) -> Vec<Path> {
     let mut before = "";
     walk(source, |tokens, inside| {
         let here = tokens[0].text;
-        let rooted = matches!(here, "crate" | "self" | "super") && tokens.get(1).is_some_and(|t| t.text == "::");
-        let imports = here == "use" && tokens.get(1).is_some_and(|t| t.text != "<");
-        let started = before != "::";
+        let rooted = matches!(here, "crate" | "self" | "super") && before != "::" && next(tokens) == "::";
+        let imports = here == "use" && next(tokens) != "<";
         before = here;
-        if !imports && !(rooted && started) {
+        if !imports && !rooted {
             return 1;
         }
         let mut tree = Tree {
@@ -193,6 +192,10 @@ pub(crate) fn paths(source: &Source) -> Vec<Path> {
         tree.at.max(1)
     });
     found
+}
+
+fn next<'a>(tokens: &[Token<'a>]) -> &'a str {
+    tokens.get(1).map_or("", |token| token.text)
 }
 
 /// Calls `visit` with the tokens from each place on and the inline modules around it; it answers how many it has read.

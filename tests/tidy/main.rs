@@ -10,6 +10,7 @@ mod names;
 mod reach;
 mod scan;
 mod sizes;
+mod totals;
 
 use std::path::Path;
 

@@ -61,22 +61,13 @@ pub enum SaslMechanism {
 pub const CONFIG: BackendConfig = BackendConfig {
     name: "kafka",
     schema: |generator| generator.subschema_for::<KafkaConfig>(),
-    route: &[
-        RouteField {
-            name: "topic",
-            doc: "The topic. It must exist: topics are never created by accident.",
-            default: "{aggregatetype}.events",
-            default_debezium: Some("outbox.event.{aggregatetype}"),
-            default_dead_letter: Some("{topic}.dlq"),
-        },
-        RouteField {
-            name: "key",
-            doc: "The record's key: decides the partition, and is what keeps its order.",
-            default: "{aggregateid}",
-            default_debezium: None,
-            default_dead_letter: None,
-        },
-    ],
+    route: &[RouteField {
+        name: "topic",
+        doc: "The topic. It must exist: topics are never created by accident.",
+        default: "{aggregatetype}.events",
+        default_debezium: Some("outbox.event.{aggregatetype}"),
+        default_dead_letter: "{topic}.dlq",
+    }],
     check,
     encrypted: |settings| settings.get("tls").is_some_and(Value::is_object),
 };

@@ -122,6 +122,12 @@ impl Component {
 // === impl Step ===
 
 impl Step {
+    /// Whether the tables are complete without it.
+    #[must_use]
+    pub fn is_choice(&self) -> bool {
+        self.component == Component::Wake
+    }
+
     /// SHA-256 of the file, in hex.
     #[must_use]
     pub fn checksum(&self) -> String {
