@@ -7,6 +7,7 @@ mod bad_rows;
 mod config_check_five;
 mod drain;
 mod golden_debezium;
+mod idle;
 mod incidents;
 mod latency_with_a_long_transaction;
 mod ledger_itself;

@@ -6,6 +6,7 @@
 //!                                       └────────▶ checker ◀───────┘
 //! ```
 
+pub(crate) mod artefacts;
 pub(crate) mod checker;
 pub(crate) mod dice;
 pub(crate) mod observer;

@@ -1,6 +1,7 @@
 //! One run before the judge: a workload on a stage, a tail that watches, the verdict at the end.
 
-use super::checker::{Letter, LetterState, Seen, Truth, Verdict, check};
+use super::artefacts::Logs;
+use super::checker::{Letter, LetterState, Truth, Verdict};
 use super::observer::{Record, Tail, read_all};
 use super::workload::{Workload, truth};
 use crate::support::postgres::Database;
@@ -98,24 +99,21 @@ impl<'a> Trial<'a> {
 
 /// The verdict over everything in these topics, kept in the stage's directory with the logs it was made from.
 pub(crate) async fn judge(stage: &Stage, topics: &[String], committed: &[Truth]) -> Verdict {
-    let seen: Vec<Seen> = read_all(&stage.kafka.brokers, topics)
-        .iter()
-        .map(Record::seen)
-        .collect();
-    let stored = letters(&stage.database).await;
-    let verdict = check(committed, &seen, &stored);
+    let logs = Logs {
+        truth: committed.to_vec(),
+        seen: read_all(&stage.kafka.brokers, topics)
+            .iter()
+            .map(Record::seen)
+            .collect(),
+        letters: letters(&stage.database).await,
+    };
+    let verdict = logs.judge();
     println!("{}: {verdict}", stage.name);
     stage.note("verdict.txt", &verdict.to_string());
     if !verdict.is_clean() {
-        stage.note("truth.txt", &lines(committed));
-        stage.note("seen.txt", &lines(&seen));
-        stage.note("letters.txt", &lines(&stored));
+        logs.save(&stage.dir);
     }
     verdict
-}
-
-fn lines<T: std::fmt::Debug>(entries: &[T]) -> String {
-    entries.iter().map(|entry| format!("{entry:?}\n")).collect()
 }
 
 /// The relay's letters, open and closed.
