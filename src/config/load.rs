@@ -76,7 +76,7 @@ pub(super) fn assemble(
 ) -> Result<Assembled, Problems> {
     let mut problems = Problems::default();
     let mut layers = read_files(files, env, &mut problems);
-    if !problems.is_empty() {
+    if problems.unreadable() {
         return Err(problems.sorted());
     }
     layers.push(variables(env, &mut problems));

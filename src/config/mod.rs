@@ -36,6 +36,9 @@ mod schema;
 mod show;
 mod validate;
 
+#[cfg(test)]
+mod tests;
+
 pub use crate::setting::{Duration, Secret, Size};
 pub use env::Environment;
 pub use explain::explain;

@@ -86,7 +86,7 @@ fn schema(format: &Format, default: impl Fn(&RouteField) -> String) -> Schema {
     let key_default = if format.name == TEMPLATE.name {
         KEY_DEFAULT
     } else {
-        "that of `route`"
+        "<route.key>"
     };
     properties.insert(
         "key".to_owned(),

@@ -125,6 +125,7 @@ fn tidy(schema: &mut Value) {
         list.iter_mut().for_each(tidy);
     }
     let Value::Object(map) = schema else { return };
+    one_line(map);
     without_null(map);
     constants(map);
     map.remove("title");
@@ -146,6 +147,17 @@ fn tidy(schema: &mut Value) {
             "items" | "additionalProperties" => tidy(value),
             _ => {}
         }
+    }
+}
+
+/// Docs are wrapped for the source's width; a reader wraps them again.
+fn one_line(map: &mut Map<String, Value>) {
+    if let Some(Value::String(doc)) = map.get_mut("description") {
+        let paragraphs: Vec<String> = doc
+            .split("\n\n")
+            .map(|paragraph| paragraph.replace('\n', " "))
+            .collect();
+        *doc = paragraphs.join("\n");
     }
 }
 

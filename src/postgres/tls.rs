@@ -15,7 +15,8 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::target::{TlsFiles, TlsMode};
+use super::target::TlsMode;
+use crate::setting::TlsConfig;
 
 /// Why TLS could not be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +50,7 @@ struct Verifier {
 }
 
 /// A connector for these settings. Reads the files, makes no connection.
-pub(super) fn connector(mode: TlsMode, files: &TlsFiles) -> Result<MakeRustlsConnect, TlsError> {
+pub(super) fn connector(mode: TlsMode, files: &TlsConfig) -> Result<MakeRustlsConnect, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = verifier(mode, files, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
@@ -66,7 +67,7 @@ pub(super) fn connector(mode: TlsMode, files: &TlsFiles) -> Result<MakeRustlsCon
     Ok(MakeRustlsConnect::new(config))
 }
 
-fn verifier(mode: TlsMode, files: &TlsFiles, provider: &Arc<CryptoProvider>) -> Result<Verifier, TlsError> {
+fn verifier(mode: TlsMode, files: &TlsConfig, provider: &Arc<CryptoProvider>) -> Result<Verifier, TlsError> {
     let name_matters = mode == TlsMode::VerifyFull;
     if !mode.verifies() {
         return Ok(Verifier {

@@ -152,13 +152,14 @@ fn allows(file: &[String], below: &[&str], target: &[String]) -> bool {
         ("main", _) => true,
         // A vendor's folder sees the table's types and itself, never another vendor.
         ("broker", "broker") => file.len() == 1 || !is_vendor(at(1)) || at(1) == file[1],
-        ("config", "broker") => matches!(at(1), "BACKENDS" | "Backend") || (is_vendor(at(1)) && at(2) == "config"),
+        // The tables of brokers and their types, and what a vendor says of its configuration.
+        ("config", "broker") => (!is_vendor(at(1)) && at(1) != "*") || at(2) == "config",
         ("config", "postgres") => at(1) == "config",
         (_, first) => first == owner || below.contains(&first),
     }
 }
 
-/// Every module of `broker` belongs to one vendor, but the one that holds the table's type.
+/// Every module of `broker` belongs to one vendor, but the one that holds the tables' type.
 fn is_vendor(name: &str) -> bool {
     name.starts_with(char::is_lowercase) && name != "backend"
 }
@@ -251,6 +252,7 @@ mod tests {
             ("src/broker/mod.rs", "use crate::postgres::Cursor;"),
             ("src/config/load.rs", "use crate::postgres::cursor::Cursor;"),
             ("src/config/load.rs", "use crate::broker::kafka::publisher::Publisher;"),
+            ("src/config/load.rs", "use crate::broker::*;"),
             ("src/config/load.rs", "use crate::app::assemble;"),
             ("src/app/assemble.rs", "use crate::cli::relay;"),
             ("src/corner/mod.rs", ""),
@@ -286,7 +288,7 @@ mod tests {
             ),
             (
                 "src/config/load.rs",
-                "use crate::broker::{BACKENDS, kafka::config::Kafka}; use crate::postgres::config::Database;",
+                "use crate::broker::{BACKENDS, CONFIGS, kafka::config::Kafka}; use crate::postgres::config::Database;",
             ),
             (
                 "src/app/assemble.rs",

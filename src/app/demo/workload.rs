@@ -12,10 +12,10 @@ use super::verdict::Truth;
 
 /// Orders that change: the keys.
 pub(super) const KEYS: usize = 8;
-/// The order whose event is too large for the broker at first.
+/// The order with an event that the broker refuses at first.
 pub(super) const POISONED: &str = "order-5";
-/// Larger than what a Kafka topic takes by default.
-const POISON_BYTES: i32 = 1_500_000;
+/// What that event says.
+pub(super) const POISON: &str = "poison-pill";
 /// Every so many transactions one rolls back.
 const ROLL_BACK_EVERY: i64 = 7;
 /// Pause between two transactions of one writer.
@@ -25,6 +25,9 @@ const PACE: Duration = Duration::from_millis(25);
 const TABLES: &str = "create schema if not exists demo;
      create table demo.orders (name text primary key, changes bigint not null default 0);
      create table demo.truth (id uuid primary key, key text not null, number bigint not null);";
+
+/// What an application writes into its transaction.
+const ENQUEUE: &str = "select twinbox.enqueue('order', $1, 'OrderChanged', jsonb_build_object('change', $2::text), id => $3)";
 
 /// What the writers did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -54,7 +57,7 @@ pub(super) async fn write(client: &mut Client, rounds: i64) -> Result<Written, E
         for index in 0..KEYS {
             let turn = (round - 1) * KEYS as i64 + index as i64 + 1;
             let commit = turn % ROLL_BACK_EVERY != 0;
-            change(client, &key(index), "'{\"change\": \"paid\"}'::jsonb", commit).await?;
+            change(client, &key(index), "paid", commit).await?;
             if commit {
                 written.committed += 1;
             } else {
@@ -66,24 +69,22 @@ pub(super) async fn write(client: &mut Client, rounds: i64) -> Result<Written, E
     Ok(written)
 }
 
-/// One event that the broker will not take at first, and one behind it that has to wait.
+/// One event that the broker refuses, and one behind it that has to wait.
 pub(super) async fn poison(client: &mut Client) -> Result<Written, Error> {
-    let payload = format!("jsonb_build_object('blob', repeat('x', {POISON_BYTES}))");
-    change(client, POISONED, &payload, true).await?;
-    change(client, POISONED, "'{\"change\": \"behind the poison\"}'::jsonb", true).await?;
+    change(client, POISONED, POISON, true).await?;
+    change(client, POISONED, "behind the poison", true).await?;
     Ok(Written { committed: 2, rolled_back: 0 })
 }
 
 /// What an application does: lock its row, change it, add the event, commit.
-async fn change(client: &mut Client, order: &str, payload: &str, commit: bool) -> Result<(), Error> {
+async fn change(client: &mut Client, order: &str, what: &str, commit: bool) -> Result<(), Error> {
     let id = Uuid::new_v4();
     let transaction = client.transaction().await?;
     let locked = transaction
         .query_one("update demo.orders set changes = changes + 1 where name = $1 returning changes", &[&order])
         .await?;
     let number: i64 = locked.get(0);
-    let enqueue = format!("select twinbox.enqueue('order', $1, 'OrderChanged', {payload}, id => $2)");
-    transaction.execute(&enqueue, &[&order, &id]).await?;
+    transaction.execute(ENQUEUE, &[&order, &what, &id]).await?;
     transaction.execute("insert into demo.truth values ($1, $2, $3)", &[&id, &order, &number]).await?;
     if commit { transaction.commit().await } else { transaction.rollback().await }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio_postgres::{Client, NoTls};
 use twinbox::postgres::migrate::{self, Options};
-use twinbox::postgres::target::TlsFiles;
 use twinbox::postgres::{Connector, Direct, Schema, Session, Target};
+use twinbox::setting::TlsConfig;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -64,13 +64,13 @@ impl Scratch {
     }
 
     pub(super) fn connector(&self, user: &str, session: Session) -> Connector {
-        let target = Target::parse(&self.url(user), &TlsFiles::default()).expect("a good URL");
+        let target = Target::parse(&self.url(user), &TlsConfig::default()).expect("a good URL");
         Connector::fixed(target, session)
     }
 
     /// A connection of the superuser, as `twinbox migrate` has it.
     pub(super) async fn owner(&self) -> Direct {
-        let target = Target::parse(&self.superuser(), &TlsFiles::default()).expect("a good URL");
+        let target = Target::parse(&self.superuser(), &TlsConfig::default()).expect("a good URL");
         Connector::fixed(target, Session::command("test"))
             .direct()
             .await
