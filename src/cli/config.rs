@@ -12,7 +12,7 @@ use crate::config::{self, Environment, Problems};
 /// Where the configuration comes from; the same on every verb.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Input {
-    /// Configuration file; repeatable, later ones win [default: $TWINBOX_CONFIG, else ./twinbox.yaml]
+    /// Configuration file; repeatable, later ones win [default: `TWINBOX_CONFIG`, else ./twinbox.yaml]
     #[arg(short = 'c', long = "config", value_name = "FILE", global = true)]
     pub files: Vec<PathBuf>,
     /// Set one value, above files and environment; repeatable
@@ -54,6 +54,7 @@ pub enum Template {
 }
 
 /// Output and environment of a verb.
+#[expect(missing_debug_implementations, reason = "two writers have nothing to show")]
 pub struct Stage<'a> {
     /// The environment.
     pub env: &'a Environment,

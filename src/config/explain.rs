@@ -34,7 +34,7 @@ fn named(mut path: Vec<String>) -> Vec<String> {
         && root == "relays"
         && !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     {
-        *name = NAME.to_owned();
+        NAME.clone_into(name);
     }
     path
 }

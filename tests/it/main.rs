@@ -6,7 +6,11 @@
 )]
 
 mod backends;
+<<<<<<< HEAD
 #[cfg(test)]
+=======
+mod outside;
+>>>>>>> main
 mod scenarios;
 #[cfg(test)]
 mod support;

@@ -1,3 +1,4 @@
 //! Adapters against real servers.
 
+mod postgres_cursor;
 mod postgres_ground;

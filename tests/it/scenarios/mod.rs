@@ -5,6 +5,8 @@
 
 mod bad_rows;
 mod config_check_five;
+#[cfg(feature = "faults")]
+mod crash_points;
 mod drain;
 mod golden_debezium;
 mod idle;

@@ -194,9 +194,15 @@ impl Stage {
     /// Starts a relay with this database URL.
     #[must_use]
     pub(crate) fn relay_at(&self, config: &Path, url: &str) -> Relay {
+        self.relay_with(config, &[("DATABASE_URL", url)])
+    }
+
+    /// Starts a relay with this environment.
+    #[must_use]
+    pub(crate) fn relay_with(&self, config: &Path, environment: &[(&str, &str)]) -> Relay {
         let number = self.logs.fetch_add(1, Ordering::Relaxed);
         let log = self.dir.join(format!("relay-{number}.log"));
-        Relay::start(RELAY, config, (&log, &[("DATABASE_URL", url)]))
+        Relay::start(RELAY, config, (&log, environment))
     }
 
     /// Runs a verb to its end.
