@@ -6,11 +6,8 @@
 )]
 
 mod backends;
-<<<<<<< HEAD
 #[cfg(test)]
-=======
 mod outside;
->>>>>>> main
 mod scenarios;
 #[cfg(test)]
 mod support;
