@@ -60,7 +60,9 @@ struct Sweep<'a> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_abort_at_every_point_leaves_the_ledger_clean() {
-    let Some(stage) = Stage::of("crash_points").own_kafka(&[]).open().await else { return };
+    let Some(stage) = Stage::of("crash_points").own_kafka(&[]).open().await else {
+        return;
+    };
     let trial = Trial::open(&stage, |workload| (workload.events, workload.rate) = (0, 150)).await;
     let only = std::env::var("TWINBOX_POINT").ok();
     let repeats = if campaign() { 10 } else { 1 };
@@ -68,7 +70,10 @@ async fn an_abort_at_every_point_leaves_the_ledger_clean() {
     let running = trial.workload.start(&stage.database).endless();
     let (mut dice, mut missed) = (Dice::new(5), Vec::new());
     let chosen = |number: &str| only.as_deref().is_none_or(|only| only == number);
-    for (number, point) in POINTS.iter().filter(|(number, point)| chosen(number) && !ELSEWHERE.contains(point)) {
+    for (number, point) in POINTS
+        .iter()
+        .filter(|(number, point)| chosen(number) && !ELSEWHERE.contains(point))
+    {
         for repeat in 0..repeats {
             // First, tenth, and a hit by chance; an occasion that happens once has one hit.
             let many = occasion(point) == Occasion::Work && repeat > 0;
@@ -85,7 +90,10 @@ async fn an_abort_at_every_point_leaves_the_ledger_clean() {
 impl<'a> Sweep<'a> {
     async fn prepare(stage: &Stage, trial: &'a Trial<'a>) -> Self {
         let picky = stage.type_name("picky");
-        stage.kafka.create_topic(&format!("{picky}.events"), 1, &[("max.message.bytes", "20000")]).await;
+        stage
+            .kafka
+            .create_topic(&format!("{picky}.events"), 1, &[("max.message.bytes", "20000")])
+            .await;
         let change = json!({
             "relays": { "orders": { "lease": "3s", "retention": "1s", "limits": { "batch": 50 } } },
             "drain": { "deadline": "4s" },
@@ -103,12 +111,19 @@ impl<'a> Sweep<'a> {
     async fn abort_at(&mut self, point: &str, hit: usize) -> bool {
         let fault = format!("{point}=abort@{hit}");
         let url = self.trial.stage.database.url_at(self.link.port, "it_relay:it");
-        let mut relay = self.trial.stage.relay_with(&self.config, &[("DATABASE_URL", &url), ("TWINBOX_FAULT", &fault)]);
+        let mut relay = self
+            .trial
+            .stage
+            .relay_with(&self.config, &[("DATABASE_URL", &url), ("TWINBOX_FAULT", &fault)]);
         let aborted = self.provoke(occasion(point), &mut relay).await;
         relay.kill();
         self.link.heal();
         self.trial.stage.own_kafka.as_ref().expect("asked for").start_again();
-        println!("{}: {fault}: {}", self.trial.stage.name, if aborted { "aborted" } else { "NOT HIT" });
+        println!(
+            "{}: {fault}: {}",
+            self.trial.stage.name,
+            if aborted { "aborted" } else { "NOT HIT" }
+        );
         aborted
     }
 
@@ -144,7 +159,10 @@ impl<'a> Sweep<'a> {
 
     async fn refuse(&mut self) {
         let key = format!("key-{}", self.refused.truth.len());
-        let rows = [Row::new(&self.picky, &key, &[1; 50_000]), Row::new(&self.picky, &key, b"behind it")];
+        let rows = [
+            Row::new(&self.picky, &key, &[1; 50_000]),
+            Row::new(&self.picky, &key, b"behind it"),
+        ];
         self.refused.write(&rows).await;
     }
 
