@@ -68,6 +68,7 @@ impl Relay {
     /// The admin address, once the start line has told it.
     pub(crate) async fn admin(&self) -> String {
         wait::until("the start line names the admin port", wait::PATIENCE, || async {
+            self.must_be_up();
             let text = self.log_text();
             ADMIN
                 .captures(&text)
@@ -97,6 +98,7 @@ impl Relay {
     /// Waits until `/status` says that the relay is in this state.
     pub(crate) async fn reaches(&self, state: &str) {
         wait::until(&format!("the relay is {state}"), wait::PATIENCE, || async {
+            self.must_be_up();
             let status = self.status().await?;
             wait::ensure(status["state"] == state, || format!("{status}"))
         })
@@ -107,6 +109,7 @@ impl Relay {
     pub(crate) async fn complains(&self, pattern: &str) -> Value {
         let pattern = Regex::new(pattern).expect("a valid pattern");
         wait::until(&format!("last_error says {pattern}"), wait::PATIENCE, || async {
+            self.must_be_up();
             let status = self.status().await?;
             let message = status["last_error"]["message"].as_str().unwrap_or_default();
             wait::ensure(pattern.is_match(message), || format!("{status}"))?;
