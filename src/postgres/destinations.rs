@@ -56,7 +56,10 @@ impl RelayDestinations {
     async fn load(&self) -> Result<Vec<Remembered>, StoreError> {
         let rows = self.client().await?.query(&self.text.known, &[&self.fence.relay]).await;
         let rows = rows.map_err(|error| away(&error))?;
-        Ok(rows.iter().map(|row| remembered(row.get(0), row.get(1), row.get(2))).collect())
+        Ok(rows
+            .iter()
+            .map(|row| remembered(row.get(0), row.get(1), row.get(2)))
+            .collect())
     }
 
     async fn write(&self, seen: Vec<Remembered>) -> Result<(), StoreError> {
@@ -66,8 +69,12 @@ impl RelayDestinations {
             let destination = joined(&seen.destination);
             let partitions = i32::try_from(seen.partitions).unwrap_or(i32::MAX);
             let acked: Vec<i64> = seen.offsets.iter().map(|offset| offset.unwrap_or(NO_OFFSET)).collect();
-            let kept =
-                client.query_opt(&self.text.keep, &[relay, epoch, holder, &destination, &partitions, &acked]).await;
+            let kept = client
+                .query_opt(
+                    &self.text.keep,
+                    &[relay, epoch, holder, &destination, &partitions, &acked],
+                )
+                .await;
             kept.map_err(|error| away(&error))?.ok_or(StoreError::Fenced)?;
         }
         Ok(())
@@ -85,7 +92,11 @@ impl Destinations for RelayDestinations {
 
     fn accepted(&self) -> Boxed<'_, Result<bool, StoreError>> {
         Box::pin(async move {
-            let row = self.client().await?.query_one(&self.text.accepted, &[&self.fence.relay]).await;
+            let row = self
+                .client()
+                .await?
+                .query_one(&self.text.accepted, &[&self.fence.relay])
+                .await;
             Ok(row.map_err(|error| away(&error))?.get(0))
         })
     }
@@ -99,6 +110,9 @@ fn remembered(destination: &str, partitions: i32, acked: Vec<i64>) -> Remembered
     Remembered {
         destination: destination.split(BETWEEN).collect(),
         partitions: u32::try_from(partitions).unwrap_or(0),
-        offsets: acked.into_iter().map(|offset| (offset != NO_OFFSET).then_some(offset)).collect(),
+        offsets: acked
+            .into_iter()
+            .map(|offset| (offset != NO_OFFSET).then_some(offset))
+            .collect(),
     }
 }
