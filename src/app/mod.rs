@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod assemble;
+pub mod brokers;
 pub mod drain;
 pub mod export;
 pub mod gauges;
