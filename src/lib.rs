@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod contract;
 pub mod delivery;
+pub mod fault;
 pub mod message;
 pub mod operate;
 pub mod postgres;

@@ -1,1 +1,14 @@
 //! Wiring, supervision, admin HTTP, exporters.
+//!
+//! Floor 6. Promises: every task has a name and an owner that joins it; the process lives exactly as long as its engines
+//! do; what is seen from outside (`/status`, `/metrics`, the log) is read from what the engines say, never guessed.
+
+pub mod admin;
+pub mod drain;
+pub mod export;
+pub mod gauges;
+pub mod logs;
+pub mod signals;
+pub mod status;
+pub mod supervise;
+mod verdict;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{Boxed, Publisher, Remembered};
-use crate::delivery::{Capabilities, Failure};
+use crate::delivery::{Address, Capabilities, Failure};
+use crate::message::Message;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +34,22 @@ pub struct Finding {
     pub fix: String,
 }
 
+/// A message that was rejected, on its way to a dead-letter destination.
+#[derive(Debug, Clone, Copy)]
+pub struct Rejection<'a> {
+    /// What was rejected.
+    pub message: &'a Message,
+    /// Where it was to go.
+    pub from: &'a Address,
+    /// Why it did not.
+    pub failure: &'a Failure,
+    /// Attempts that counted.
+    pub attempts: u32,
+}
+
+/// The headers by which a broker's world tells what happened to a dead letter. Pure.
+pub type RejectionHeaders = fn(&Rejection<'_>) -> Arc<[(Box<str>, Box<str>)]>;
+
 /// One configured broker.
 ///
 /// # Promises
@@ -54,6 +71,9 @@ pub struct Finding {
 pub trait Broker: Send + Sync {
     /// What it can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// How a dead letter is described in this broker's world.
+    fn rejection_headers(&self) -> RejectionHeaders;
 
     /// What earlier publishers saw, as the caller kept it (S14); the next `publisher` starts from it. Without it, it
     /// starts from what the broker shows.

@@ -11,7 +11,7 @@ mod outlook;
 mod publisher;
 mod source;
 
-pub use broker::{Broker, Finding, Grade};
+pub use broker::{Broker, Finding, Grade, Rejection, RejectionHeaders};
 pub use lease::{Held, Lease};
 pub use letters::{Append, CloseRun, DueLane, Kept, Letter, LetterId, LetterStore, Next, Park, StoreRun};
 pub use outbox::{Opened, Outbox};

@@ -4,12 +4,18 @@
 
 mod capability;
 mod failure;
+pub mod guarantee;
+mod inflight;
 mod lane;
 mod moment;
+mod rest;
 mod route;
+pub mod verdict;
 
 pub use capability::{Capabilities, Order};
 pub use failure::{Failure, FailureKind};
+pub use inflight::Inflight;
 pub use lane::{Address, Cause, Destination, LaneName};
 pub use moment::Moment;
+pub use rest::RestPolicy;
 pub use route::{Route, Router, Template, TemplateError, TemplateUse};

@@ -1,1 +1,5 @@
 //! Finite jobs of an operator: doctor, retention, letters.
+//!
+//! Floor 4. They drive traits and know no vendor; what they report is values, rendered by `cli` and `app`.
+
+pub mod letters;

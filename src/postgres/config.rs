@@ -40,3 +40,15 @@ impl Default for DatabaseConfig {
         }
     }
 }
+
+impl DatabaseConfig {
+    /// Whether the connection is refused when it cannot be encrypted (`require: [tls]`).
+    #[must_use]
+    pub fn encrypted(&self, env: &dyn Fn(&str) -> Option<String>) -> bool {
+        self.tls.ca.is_some()
+            || self.url.resolve(env).is_ok_and(|url| {
+                let demands = |mode: &str| url.expose().contains(&format!("sslmode={mode}"));
+                demands("require") || demands("verify-ca") || demands("verify-full")
+            })
+    }
+}

@@ -15,7 +15,7 @@ pub struct BackendConfig {
     pub name: &'static str,
     /// The schema of what stands below that key.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
-    /// The fields of a route to it, besides `headers`, which all have.
+    /// The fields that make a destination there, in its order; `key` and `headers` every route has.
     pub route: &'static [RouteField],
     /// Complains about settings that a schema cannot refuse. Gets whatever the user wrote: may not assume that it fits.
     pub check: fn(&Settings, &mut Complaints),
@@ -23,7 +23,7 @@ pub struct BackendConfig {
     pub encrypted: fn(&Settings) -> bool,
 }
 
-/// One field of a route, a template.
+/// One field of a destination, a template.
 #[derive(Debug, Clone, Copy)]
 pub struct RouteField {
     /// Its key under `route` and `dead_letter`.
@@ -34,8 +34,8 @@ pub struct RouteField {
     pub default: &'static str,
     /// The template under `envelope: debezium`, where it differs: consumers of Debezium's router expect its names.
     pub default_debezium: Option<&'static str>,
-    /// The template of a dead letter when none is given; `None`: that of the route.
-    pub default_dead_letter: Option<&'static str>,
+    /// The template of a dead letter when none is given.
+    pub default_dead_letter: &'static str,
 }
 
 /// What the user wrote below a broker's key. Debug never prints it: it may hold secrets.

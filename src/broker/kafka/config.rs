@@ -16,7 +16,7 @@ use crate::setting::{BackendConfig, Complaints, RouteField, Scalar, Secret, Sett
 #[serde(deny_unknown_fields)]
 pub struct KafkaConfig {
     /// Where to ask for the cluster first, as `host:port`. Two or three are enough: the cluster names the others.
-    #[schemars(length(min = 1), inner(length(min = 1)))]
+    #[schemars(length(min = 1), inner(length(min = 1)), extend("x-hint" = "write brokers: [\"host:9092\"]"))]
     pub brokers: Vec<String>,
     /// Encryption. Without it the connection is plaintext; `tls: {}` is TLS with the system's roots.
     #[serde(default)]
@@ -61,22 +61,13 @@ pub enum SaslMechanism {
 pub const CONFIG: BackendConfig = BackendConfig {
     name: "kafka",
     schema: |generator| generator.subschema_for::<KafkaConfig>(),
-    route: &[
-        RouteField {
-            name: "topic",
-            doc: "The topic. It must exist: topics are never created by accident.",
-            default: "{aggregatetype}.events",
-            default_debezium: Some("outbox.event.{aggregatetype}"),
-            default_dead_letter: Some("{topic}.dlq"),
-        },
-        RouteField {
-            name: "key",
-            doc: "The record's key: decides the partition, and is what keeps its order.",
-            default: "{aggregateid}",
-            default_debezium: None,
-            default_dead_letter: None,
-        },
-    ],
+    route: &[RouteField {
+        name: "topic",
+        doc: "The topic. It must exist: topics are never created by accident.",
+        default: "{aggregatetype}.events",
+        default_debezium: Some("outbox.event.{aggregatetype}"),
+        default_dead_letter: "{topic}.dlq",
+    }],
     check,
     encrypted: |settings| settings.get("tls").is_some_and(Value::is_object),
 };

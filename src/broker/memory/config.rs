@@ -14,22 +14,13 @@ pub struct MemoryConfig {}
 pub const CONFIG: BackendConfig = BackendConfig {
     name: "memory",
     schema: |generator| generator.subschema_for::<MemoryConfig>(),
-    route: &[
-        RouteField {
-            name: "topic",
-            doc: "Where the message goes.",
-            default: "{aggregatetype}.events",
-            default_debezium: Some("outbox.event.{aggregatetype}"),
-            default_dead_letter: Some("{topic}.dlq"),
-        },
-        RouteField {
-            name: "key",
-            doc: "What keeps its order.",
-            default: "{aggregateid}",
-            default_debezium: None,
-            default_dead_letter: None,
-        },
-    ],
+    route: &[RouteField {
+        name: "topic",
+        doc: "Where the message goes.",
+        default: "{aggregatetype}.events",
+        default_debezium: Some("outbox.event.{aggregatetype}"),
+        default_dead_letter: "{topic}.dlq",
+    }],
     check: |_, _| {},
     // Nothing leaves the process.
     encrypted: |_| true,

@@ -1,0 +1,4 @@
+-- payload: bytea.
+--
+-- Runs once, on the empty table, before the functions that take a payload are made.
+alter table {schema}.outbox alter column payload type bytea using convert_to(payload::text, 'UTF8');

@@ -1,0 +1,4 @@
+-- payload: text.
+--
+-- Runs once, on the empty table, before the functions that take a payload are made.
+alter table {schema}.outbox alter column payload type text using payload::text;

@@ -1,0 +1,314 @@
+//! The admin port over real HTTP, with relays that say what the test wants.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use reqwest::{Method, Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::*;
+use crate::app::drain::Phase;
+use crate::contract::Boxed;
+use crate::delivery::{Failure, FailureKind};
+use crate::operate::letters::{Change, Count, Entry, Selection, Verb};
+use crate::relay::{LastError, RelayState, Status};
+use crate::telemetry::Meters;
+
+const TOKEN: &str = "open-sesame";
+
+/// A desk with three letters that remembers what was done to them.
+#[derive(Default)]
+struct FakeDesk(Mutex<Vec<Change>>);
+
+impl Desk for FakeDesk {
+    fn count(&self, _: Verb, selection: Selection) -> Boxed<'_, Result<Count, Failure>> {
+        let letters = match selection.key.as_deref() {
+            Some("gone") => 0,
+            Some("many") => 10_001,
+            Some("away") => {
+                let away = Failure::new(FailureKind::Unreachable, "08006", "the database is away");
+                return Box::pin(async { Err(away) });
+            }
+            _ => 3,
+        };
+        let count = Count {
+            letters,
+            lanes: 1,
+            errors: Vec::new(),
+        };
+        Box::pin(async { Ok(count) })
+    }
+
+    fn apply(&self, change: Change) -> Boxed<'_, Result<Count, Failure>> {
+        self.0.lock().unwrap().push(change);
+        self.count(Verb::Release, Selection::default())
+    }
+
+    fn list(&self, _: Selection, _: u32) -> Boxed<'_, Result<Vec<Entry>, Failure>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+struct Port {
+    url: String,
+    orders: watch::Sender<Status>,
+    desk: Arc<FakeDesk>,
+}
+
+async fn open(change: impl FnOnce(&mut Admin)) -> Port {
+    // Err: another test of this process was first.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let (orders, seen) = watch::channel(Status::default());
+    let desk = Arc::new(FakeDesk::default());
+    let exports = Exports::start(&|_| None).unwrap();
+    let relays = vec![("orders".to_owned(), seen)];
+    crate::app::gauges::register(&exports.meter(), &relays);
+    let meters = Meters::new(&exports.meter(), "orders", "kafka");
+    meters.attempted("order.events", 3);
+    meters.sent("order.events", 2, Duration::from_millis(3));
+    meters.failed("order.events", "MessageSizeTooLarge", 1);
+    meters.delivered([Duration::from_millis(12)]);
+    meters.fetched(Duration::from_millis(1));
+    let mut admin = Admin {
+        token: Some(Token::new(TOKEN)),
+        strict: false,
+        relays,
+        pulses: Vec::new(),
+        drain: Drain::new(false),
+        exports,
+        desk: Some(desk.clone()),
+    };
+    change(&mut admin);
+    let (listener, address) = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    tokio::spawn(serve(listener, admin));
+    Port {
+        url: format!("http://{address}"),
+        orders,
+        desk,
+    }
+}
+
+impl Port {
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        shape: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> Response {
+        let request = reqwest::Client::new().request(method, format!("{}{path}", self.url));
+        shape(request).send().await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        self.ask(Method::GET, path, |request| request).await
+    }
+
+    async fn code(&self, path: &str) -> u16 {
+        self.get(path).await.status().as_u16()
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Response {
+        let body = body.to_string();
+        self.ask(Method::POST, path, |request| request.bearer_auth(TOKEN).body(body))
+            .await
+    }
+}
+
+fn set(port: &Port, state: RelayState, ready: bool) {
+    port.orders.send_modify(|status| {
+        status.state = state;
+        status.ready = ready;
+    });
+}
+
+#[tokio::test]
+async fn writes_need_the_token() {
+    let with_token = open(|_| {}).await;
+    let without = open(|admin| admin.token = None).await;
+    for path in ["/resume", "/letters/release", "/letters/discard"] {
+        let bare = with_token.ask(Method::POST, path, |request| request).await;
+        assert_eq!(bare.status(), StatusCode::UNAUTHORIZED, "{path}");
+        let wrong = with_token
+            .ask(Method::POST, path, |request| request.bearer_auth("guess"))
+            .await;
+        assert_eq!(wrong.status(), StatusCode::UNAUTHORIZED, "{path}");
+        assert_eq!(
+            without.post(path, &json!({"all": true})).await.status(),
+            StatusCode::FORBIDDEN,
+            "{path}"
+        );
+        let foreign =
+            |request: reqwest::RequestBuilder| request.bearer_auth(TOKEN).header("origin", "http://evil.example");
+        let foreign = with_token.ask(Method::POST, path, foreign).await;
+        assert_eq!(foreign.status(), StatusCode::FORBIDDEN, "{path}");
+        let right = with_token.post(path, &json!({"all": true})).await;
+        assert_eq!(right.status(), StatusCode::OK, "{path}");
+    }
+    assert_eq!(with_token.desk.0.lock().unwrap().len(), 2);
+    assert!(without.desk.0.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_drain_is_asked_for_and_waited_for() {
+    let port = open(|_| {}).await;
+    let asked = port.ask(Method::POST, "/drain", |request| request).await;
+    assert_eq!(asked.status(), StatusCode::ACCEPTED);
+    assert_eq!(port.code("/drain?wait=5s").await, 200);
+
+    let drain = Drain::new(true);
+    let busy = open(|admin| admin.drain = drain.clone()).await;
+    let before: Value = busy.get("/drain").await.json().await.unwrap();
+    assert_eq!(before, json!({"state": "running"}));
+    assert_eq!(busy.code("/drain?wait=10ms").await, 503);
+    busy.ask(Method::POST, "/drain", |request| request).await;
+    let asked = busy.get("/drain").await;
+    assert_eq!(asked.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(asked.json::<Value>().await.unwrap(), json!({"state": "draining"}));
+    let (waited, ()) = tokio::join!(busy.code("/drain?wait=30s"), async { drain.settled() });
+    assert_eq!(waited, 200);
+    assert_eq!(busy.code("/drain?wait=soon").await, 400);
+    let foreign = |request: reqwest::RequestBuilder| request.header("origin", "http://evil.example");
+    let foreign = busy.ask(Method::POST, "/drain", foreign).await;
+    assert_eq!(foreign.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn resume_takes_a_hook_back() {
+    let drain = Drain::new(true);
+    let port = open(|admin| admin.drain = drain.clone()).await;
+    drain.ask();
+    assert_eq!(drain.phase(), Phase::Draining);
+    let resumed = port.post("/resume", &json!({})).await;
+    assert_eq!(resumed.json::<Value>().await.unwrap(), json!({"state": "running"}));
+    assert_eq!(drain.phase(), Phase::Running);
+}
+
+#[tokio::test]
+async fn an_outage_flips_readiness_only_when_strict() {
+    let sidecar = open(|_| {}).await;
+    let own = open(|admin| admin.strict = true).await;
+    let codes = async |port: &Port| {
+        (
+            port.code("/startupz").await,
+            port.code("/readyz").await,
+            port.code("/livez").await,
+        )
+    };
+    assert_eq!(codes(&sidecar).await, (200, 200, 200));
+    assert_eq!(codes(&own).await, (503, 503, 200));
+    for (state, ready, expected) in [
+        (RelayState::Leading, true, 200),
+        (RelayState::Standby, true, 200),
+        (RelayState::Leading, false, 503),
+        (RelayState::Blocked, false, 503),
+        (RelayState::Halted, true, 503),
+    ] {
+        for port in [&sidecar, &own] {
+            set(port, state, ready);
+        }
+        assert_eq!(codes(&sidecar).await, (200, 200, 200), "{state:?}");
+        assert_eq!(codes(&own).await, (200, expected, 200), "{state:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_loop_that_hangs_is_not_alive() {
+    let turned = std::time::Instant::now().checked_sub(Duration::from_secs(61)).unwrap();
+    let pulse = Pulse::new(turned);
+    let own = pulse.clone();
+    let port = open(|admin| admin.pulses = vec![("relay orders".to_owned(), pulse)]).await;
+    let hangs = port.get("/livez").await;
+    assert_eq!(hangs.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(hangs.text().await.unwrap().starts_with("relay orders has not turned"));
+    own.beat(std::time::Instant::now());
+    assert_eq!(port.code("/livez").await, 200);
+}
+
+#[tokio::test]
+async fn the_status_document_has_its_pinned_shape() {
+    let port = open(|_| {}).await;
+    port.orders.send_modify(|status| {
+        status.state = RelayState::Leading;
+        status.source = "cursor";
+        status.oldest_age = Some(Duration::from_millis(1500));
+        status.letters = vec![("parked", 1)];
+        status.last_error = Some(LastError {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            kind: "transient".into(),
+            message: "away".into(),
+        });
+    });
+    let text = port.get("/status").await.text().await.unwrap();
+    assert!(text.starts_with("{\"verdict\":\"Keeping up: 1.5 s behind"), "{text}");
+    let expected = json!({
+        "state": "leading", "source": "cursor", "position": null, "backlog": null, "oldest_age_seconds": 1.5,
+        "in_flight": 0, "lanes": {"flowing": 0, "resting": 0, "parked": 0}, "letters": {"parked": 1}, "published": 0,
+        "last_error": {"at": "1970-01-01T00:00:00Z", "kind": "transient", "message": "away"},
+    });
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["relays"]["orders"], expected);
+    assert_eq!(document["loss_suspected"], json!([]));
+    assert_eq!(document["version"], json!(1));
+}
+
+#[tokio::test]
+async fn metrics_have_units_and_no_scope_labels() {
+    let port = open(|_| {}).await;
+    set(&port, RelayState::Leading, true);
+    port.orders.send_modify(|status| {
+        status.oldest_age = Some(Duration::from_secs(2));
+        status.letters = vec![("parked", 4)];
+    });
+    let text = port.get("/metrics").await.text().await.unwrap();
+    for line in [
+        "twinbox_relay_oldest_age_seconds{relay=\"orders\"} 2",
+        "twinbox_relay_leader{relay=\"orders\"} 1",
+        "twinbox_letters{relay=\"orders\",state=\"parked\"} 4",
+        "twinbox_health{component=\"orders\",status=\"leading\"} 1",
+        "twinbox_health{component=\"orders\",status=\"halted\"} 0",
+    ] {
+        assert!(text.lines().any(|seen| seen == line), "{line} is missing in\n{text}");
+    }
+    assert!(!text.contains("otel_scope"), "{text}");
+    // Nobody has counted: no sample, not 0.
+    assert!(
+        !text.lines().any(|line| line.starts_with("twinbox_relay_backlog{")),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn every_named_metric_is_there() {
+    let port = open(|_| {}).await;
+    port.orders.send_modify(|status| {
+        status.backlog = Some(1);
+        status.oldest_age = Some(Duration::ZERO);
+        status.letters = vec![("parked", 0)];
+    });
+    let text = port.get("/metrics").await.text().await.unwrap();
+    for name in crate::telemetry::names::ALL {
+        assert!(text.contains(&name.replace('.', "_")), "{name} is missing in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn letters_are_counted_before_they_are_changed() {
+    let port = open(|_| {}).await;
+    let release = async |body: Value| port.post("/letters/release", &body).await.status().as_u16();
+    assert_eq!(release(json!({"key": "42", "dry_run": true})).await, 200);
+    assert_eq!(release(json!({"key": "gone"})).await, 404);
+    assert_eq!(release(json!({"key": "many"})).await, 413);
+    assert_eq!(release(json!({"key": "away"})).await, 503);
+    assert_eq!(release(json!({})).await, 400);
+    assert_eq!(release(json!({"keys": "42"})).await, 400);
+    assert!(port.desk.0.lock().unwrap().is_empty(), "nothing was to change");
+
+    let body = json!({"key": "42", "reason": "fixed"});
+    let done: Value = port.post("/letters/discard", &body).await.json().await.unwrap();
+    assert_eq!(done["letters"], json!(3));
+    let changes = port.desk.0.lock().unwrap().clone();
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].verb, Verb::Discard);
+    assert_eq!(changes[0].reason.as_deref(), Some("fixed"));
+}

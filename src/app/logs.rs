@@ -1,0 +1,178 @@
+//! The log: on stderr, as JSON or text.
+//!
+//! Promises: one line per event; a field is never lost to formatting; a closed pipe is no panic; a line carries the trace
+//! and span ids of the span it was written in, so that logs and traces find each other.
+
+use std::io::IsTerminal as _;
+
+use opentelemetry::trace::TraceContextExt as _;
+use serde_json::{Map, Value};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, FilterFn};
+use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
+
+use super::export::Exports;
+
+/// Form of a line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// What the log is to look like.
+#[derive(Debug, Clone)]
+pub struct Logs {
+    /// Directives as `RUST_LOG` has them: `info`, or `info,twinbox=debug`.
+    pub filter: String,
+    /// Form of a line.
+    pub form: Form,
+    /// Colours, where the form is text and the terminal can.
+    pub color: bool,
+}
+
+/// Why the log could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter is not one.
+    #[error("\"{filter}\" is no log filter; write a level such as info, or twinbox=debug")]
+    Filter {
+        /// As given.
+        filter: String,
+        /// Why.
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// Something else took the log before.
+    #[error("the log is taken already")]
+    Taken(#[from] tracing_subscriber::util::TryInitError),
+}
+
+/// Starts the log, and spans where `exports` sends them.
+///
+/// # Errors
+/// When the filter cannot be read, or the log of this process was started before.
+pub fn start(logs: &Logs, exports: Option<&Exports>) -> Result<(), LogError> {
+    let filter = EnvFilter::try_new(&logs.filter).map_err(|source| LogError::Filter {
+        filter: logs.filter.clone(),
+        source,
+    })?;
+    let terminal = std::io::stderr().is_terminal();
+    let json = match logs.form {
+        Form::Auto => !terminal,
+        Form::Json => true,
+        Form::Text => false,
+    };
+    // A line that cannot be written is dropped; telling it on stderr would panic where stderr is closed.
+    let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let lines = if json {
+        lines.fmt_fields(JsonFields::new()).event_format(Json).boxed()
+    } else {
+        lines.with_ansi(logs.color && terminal).with_target(false).boxed()
+    };
+    let spans = exports.and_then(Exports::tracer).map(|tracer| {
+        // Only our own spans: the HTTP client that exports them makes some, too.
+        let ours = FilterFn::new(|meta| meta.is_span() && meta.target().starts_with("twinbox"));
+        let layer = tracing_opentelemetry::layer().with_tracer(tracer);
+        layer.with_location(false).with_threads(false).with_filter(ours)
+    });
+    let registry = tracing_subscriber::registry().with(spans);
+    Ok(registry.with(lines.with_filter(filter)).try_init()?)
+}
+
+/// One JSON object a line, fields beside each other.
+#[derive(Debug)]
+struct Json;
+
+// === impl Json ===
+
+impl<S> FormatEvent<S, JsonFields> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
+        let meta = event.metadata();
+        let mut line = Map::new();
+        line.insert("timestamp".into(), jiff::Timestamp::now().to_string().into());
+        line.insert("level".into(), meta.level().as_str().into());
+        line.insert("target".into(), meta.target().into());
+        line.insert("message".into(), Value::Null);
+        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>()
+                && let Ok(Value::Object(fields)) = serde_json::from_str(fields)
+            {
+                line.extend(fields);
+            }
+        }
+        trace_ids(&mut line);
+        event.record(&mut Fields(&mut line));
+        let text = serde_json::to_string(&line).map_err(|_| std::fmt::Error)?;
+        writeln!(writer, "{text}")
+    }
+}
+
+/// The ids of the span that the line is written in, when it is recorded somewhere.
+fn trace_ids(line: &mut Map<String, Value>) {
+    let context = opentelemetry::Context::current();
+    let span = context.span().span_context().clone();
+    if span.is_valid() {
+        line.insert("trace_id".into(), span.trace_id().to_string().into());
+        line.insert("span_id".into(), span.span_id().to_string().into());
+    }
+}
+
+struct Fields<'a>(&'a mut Map<String, Value>);
+
+impl Fields<'_> {
+    fn put(&mut self, field: &Field, value: Value) {
+        self.0.insert(field.name().to_owned(), value);
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, value.into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, value.into());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        let chain = std::iter::successors(Some(value), |error| error.source());
+        let chain: Vec<String> = chain.map(ToString::to_string).collect();
+        self.put(field, chain.join(": ").into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        self.put(field, format!("{value:?}").into());
+    }
+}

@@ -1,0 +1,238 @@
+//! The life of a process: engines as named tasks, the end of each of them, the end of all.
+//!
+//! Promises:
+//! * a critical task that ends unasked or panics ends the process with a failure, never a husk that looks alive;
+//! * a stop drains every engine, bounded by the deadline; a second stop ends at once;
+//! * an engine that halts says its sentence, the others drain first, then the process fails.
+//!
+//! ```text
+//!   signals ──► Stop ──► drain.stop() ──► engines end one by one ──► Ending::Drained
+//!                 │ again                      │ deadline passed  ──► Ending::Late
+//!                 └──► Ending::Interrupted     │ a halt, a panic  ──► Ending::Failed
+//! ```
+//!
+//! This is the one place that spawns tasks for the process.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::drain::Drain;
+use super::signals::Signal;
+use crate::contract::Boxed;
+use crate::telemetry::Pulse;
+
+/// How often the loop turns when nothing happens, so that its pulse can be told from a stuck one.
+const TURN: Duration = Duration::from_secs(1);
+
+/// How an engine ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Asked to drain, and done.
+    Drained,
+    /// It cannot go on; what happened and what to type.
+    Halted {
+        /// For the operator.
+        sentence: String,
+    },
+}
+
+/// A task of the process.
+pub struct Task {
+    /// Its name, in logs.
+    pub name: String,
+    /// What it does.
+    pub run: Boxed<'static, Outcome>,
+}
+
+/// Everything that lives in the process.
+pub struct Crew {
+    /// They drain; the process lives as long as they do.
+    pub engines: Vec<Task>,
+    /// They serve until the engines have ended; their end before that is a failure.
+    pub services: Vec<Task>,
+    /// Asked by signals, listened to by engines.
+    pub drain: Drain,
+    /// For how long a drain may take.
+    pub deadline: Duration,
+    /// Beaten by the supervisor's own loop.
+    pub pulse: Pulse,
+    /// What a `Check` signal does.
+    pub check: Box<dyn Fn() + Send>,
+}
+
+/// How the process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// All engines drained.
+    Drained,
+    /// The deadline passed first; what was in flight is sent again by the next holder.
+    Late {
+        /// Who was not done.
+        left: Vec<String>,
+    },
+    /// Something failed; the sentences, in the order in which they came.
+    Failed(Vec<String>),
+    /// Stopped twice.
+    Interrupted,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Engine,
+    Service,
+}
+
+struct Watch {
+    engines: JoinSet<Outcome>,
+    services: JoinSet<Outcome>,
+    names: HashMap<Id, (String, Role)>,
+    failures: Vec<String>,
+    drain: Drain,
+    deadline: Duration,
+    until: Option<Instant>,
+}
+
+/// Starts a named task that nobody needs to join: it ends with its channel.
+pub fn spawn(name: &'static str, run: impl Future<Output = ()> + Send + 'static) {
+    tracing::trace!(task = name, "task started");
+    drop(tokio::spawn(run));
+}
+
+/// Runs the crew to its end.
+pub async fn supervise(crew: Crew, mut signals: mpsc::Receiver<Signal>) -> Ending {
+    let mut watch = Watch::start(crew.engines, crew.services, (crew.drain, crew.deadline));
+    while !watch.engines.is_empty() {
+        crew.pulse.beat(Instant::now().into_std());
+        let late = sleep_until(watch.until.unwrap_or_else(far));
+        // 1 what ended · 2 who asks · 3 time
+        tokio::select! {
+            biased;
+            Some(ended) = watch.engines.join_next_with_id() => watch.engine_ended(ended),
+            Some(ended) = watch.services.join_next_with_id() => watch.service_ended(ended),
+            Some(signal) = signals.recv() => match signal {
+                Signal::Check => (crew.check)(),
+                Signal::Stop if watch.until.is_some() => return Ending::Interrupted,
+                Signal::Stop => watch.stop("asked to stop"),
+            },
+            () = late => return watch.late(),
+            () = tokio::time::sleep(TURN) => {}
+        }
+    }
+    watch.drain.settled();
+    watch.services.shutdown().await;
+    match watch.failures {
+        failures if failures.is_empty() => Ending::Drained,
+        failures => Ending::Failed(failures),
+    }
+}
+
+/// A moment that does not come.
+fn far() -> Instant {
+    Instant::now() + Duration::from_secs(86_400)
+}
+
+// === impl Watch ===
+
+impl Watch {
+    fn start(engines: Vec<Task>, services: Vec<Task>, (drain, deadline): (Drain, Duration)) -> Self {
+        let mut watch = Self {
+            engines: JoinSet::new(),
+            services: JoinSet::new(),
+            names: HashMap::new(),
+            failures: Vec::new(),
+            drain,
+            deadline,
+            until: None,
+        };
+        for Task { name, run } in engines {
+            let id = watch.engines.spawn(run).id();
+            watch.names.insert(id, (name, Role::Engine));
+        }
+        for Task { name, run } in services {
+            let id = watch.services.spawn(run).id();
+            watch.names.insert(id, (name, Role::Service));
+        }
+        watch
+    }
+
+    fn stop(&mut self, why: &str) {
+        if self.until.is_none() {
+            tracing::info!(reason = why, deadline = ?self.deadline, "draining");
+            self.until = Some(Instant::now() + self.deadline);
+            self.drain.stop();
+        }
+    }
+
+    fn engine_ended(&mut self, ended: Result<(Id, Outcome), JoinError>) {
+        let (name, outcome) = self.named(ended);
+        match outcome {
+            Ok(Outcome::Drained) if self.until.is_some() => tracing::info!(engine = %name, "drained"),
+            Ok(Outcome::Drained) => self.fail(format!("{name} ended though nobody asked it to; this is a bug")),
+            Ok(Outcome::Halted { sentence }) => self.fail(format!("{name} halted: {sentence}")),
+            Err(sentence) => self.fail(sentence),
+        }
+    }
+
+    fn service_ended(&mut self, ended: Result<(Id, Outcome), JoinError>) {
+        let (name, outcome) = self.named(ended);
+        match outcome {
+            Ok(Outcome::Halted { sentence }) => self.fail(format!("{name} ended: {sentence}")),
+            Ok(Outcome::Drained) => self.fail(format!("{name} ended though nobody asked it to; this is a bug")),
+            Err(sentence) => self.fail(sentence),
+        }
+    }
+
+    fn named(&mut self, ended: Result<(Id, Outcome), JoinError>) -> (String, Result<Outcome, String>) {
+        let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+        let name = self.names.remove(&id).map_or_else(|| id.to_string(), |(name, _)| name);
+        let outcome = match ended {
+            Ok((_, outcome)) => Ok(outcome),
+            Err(error) if error.is_panic() => Err(format!("{name} panicked; this is a bug, please report it")),
+            Err(_) => Err(format!("{name} was cancelled; this is a bug")),
+        };
+        (name, outcome)
+    }
+
+    fn fail(&mut self, sentence: String) {
+        tracing::error!(reason = %sentence, "stopping");
+        self.failures.push(sentence);
+        self.stop("a task failed");
+    }
+
+    fn late(self) -> Ending {
+        if !self.failures.is_empty() {
+            return Ending::Failed(self.failures);
+        }
+        let engines = self.names.into_values().filter(|(_, role)| *role == Role::Engine);
+        let mut left: Vec<String> = engines.map(|(name, _)| name).collect();
+        left.sort_unstable();
+        tracing::warn!(
+            ?left,
+            "drain deadline passed; work in flight is sent again by the next holder"
+        );
+        Ending::Late { left }
+    }
+}
+
+impl std::fmt::Debug for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Task").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Crew {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Crew")
+            .field("engines", &self.engines)
+            .field("services", &self.services)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[path = "supervise_tests.rs"]
+mod tests;

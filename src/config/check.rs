@@ -1,0 +1,151 @@
+//! Rules across fields, on the typed configuration: all of them, one complaint each.
+
+use super::env::Environment;
+use super::relay::{RelayConfig, Require};
+use super::root::Root;
+use super::route::RouteConfig;
+use crate::postgres::config::DatabaseConfig;
+use crate::setting::{Complaints, Duration, Size};
+
+/// The rules of resting double no further.
+const REST_MAX: Duration = Duration::from_secs(15 * 60);
+/// A shorter lease is lost by one slow query.
+const LEASE_MIN: Duration = Duration::from_secs(1);
+/// A longer lease is an outage by itself.
+const LEASE_MAX: Duration = Duration::from_secs(5 * 60);
+/// One fetch of ordinary rows must fit.
+const BYTES_MIN: Size = Size::from_mib(1);
+
+/// Complains about everything that the schema cannot see.
+pub(super) fn check(root: &Root, env: &Environment, complaints: &mut Complaints) {
+    complaints.within("database", |complaints| database(&root.database, env, complaints));
+    if root.drain.deadline.get().is_zero() {
+        complaints.add(&["drain", "deadline"], "is zero: a drain needs time; write 25s");
+    }
+    for (name, config) in &root.relays {
+        complaints.within("relays", |complaints| {
+            complaints.within(name, |complaints| {
+                relay(config, root.database_of(config), (env, complaints))
+            });
+        });
+    }
+}
+
+fn database(config: &DatabaseConfig, env: &Environment, complaints: &mut Complaints) {
+    if let Ok(url) = config.url.resolve(&|name| env.get(name))
+        && !is_database_url(url.expose())
+    {
+        complaints.add(
+            &["url"],
+            "is no Postgres URL; write postgres://user:password@host:5432/name",
+        );
+    }
+    complaints.within("tls", |complaints| config.tls.check(complaints));
+}
+
+fn is_database_url(text: &str) -> bool {
+    match text.split_once("://") {
+        Some((scheme, rest)) => matches!(scheme, "postgres" | "postgresql") && !rest.is_empty(),
+        // libpq's own form: `host=… user=…`.
+        None => text.contains('='),
+    }
+}
+
+fn relay(relay: &RelayConfig, of: &DatabaseConfig, (env, complaints): (&Environment, &mut Complaints)) {
+    if let Some(own) = &relay.database {
+        complaints.within("database", |complaints| database(own, env, complaints));
+    }
+    bounds(relay, complaints);
+    if let Some(table) = relay.written_table().filter(|table| !is_table(table)) {
+        complaints.add(
+            &["from", "cursor", "table"],
+            format!("\"{table}\" is no table; write schema.table"),
+        );
+    }
+    complaints.within("route", |complaints| fields(relay, &relay.route, complaints));
+    complaints.within("dead_letter", |complaints| {
+        fields(relay, &relay.dead_letter, complaints)
+    });
+    for (index, required) in relay.require.iter().enumerate() {
+        if let Some(sentence) = broken(*required, (relay, of), env) {
+            complaints.add(&["require", &index.to_string()], sentence);
+        }
+    }
+}
+
+fn bounds(relay: &RelayConfig, complaints: &mut Complaints) {
+    let (limits, retry) = (&relay.limits, &relay.retry);
+    if limits.batch > limits.in_flight {
+        let sentence = format!(
+            "is {}, more than limits.in_flight = {}; a fetch must fit",
+            limits.batch, limits.in_flight
+        );
+        complaints.add(&["limits", "batch"], sentence);
+    }
+    if limits.bytes < BYTES_MIN {
+        complaints.add(
+            &["limits", "bytes"],
+            format!("is {}; write at least {BYTES_MIN}", limits.bytes),
+        );
+    }
+    if relay.lease < LEASE_MIN || relay.lease > LEASE_MAX {
+        complaints.add(
+            &["lease"],
+            format!("is {}; write {LEASE_MIN} to {LEASE_MAX}", relay.lease),
+        );
+    }
+    if retry.max > REST_MAX || retry.max.get().is_zero() {
+        complaints.add(
+            &["retry", "max"],
+            format!("is {}; write more than 0s, at most {REST_MAX}", retry.max),
+        );
+    } else if retry.first > retry.max || retry.first.get().is_zero() {
+        let sentence = format!(
+            "is {}; write more than 0s, at most retry.max = {}",
+            retry.first, retry.max
+        );
+        complaints.add(&["retry", "first"], sentence);
+    }
+}
+
+/// `table` or `schema.table`, unquoted: the names are quoted where they are used.
+fn is_table(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').collect();
+    parts.len() <= 2
+        && parts
+            .iter()
+            .all(|part| !part.is_empty() && !part.contains(['"', ' ', '\0']))
+}
+
+/// The schema allows the fields of every broker; here it is known which one is meant.
+fn fields(relay: &RelayConfig, route: &RouteConfig, complaints: &mut Complaints) {
+    let backend = relay.to.backend();
+    for field in route.fields.keys() {
+        if !backend.route.iter().any(|known| known.name == field) {
+            let known: Vec<&str> = backend.route.iter().map(|known| known.name).collect();
+            let sentence = format!(
+                "is no field of {}; it has {}, key, headers",
+                backend.name,
+                known.join(", ")
+            );
+            complaints.add(&[field], sentence);
+        }
+    }
+}
+
+/// Why a promise cannot hold, as far as the file shows it.
+fn broken(required: Require, (relay, of): (&RelayConfig, &DatabaseConfig), env: &Environment) -> Option<&'static str> {
+    match required {
+        Require::EffectOnce => {
+            Some("effect_once is a promise of consumers; a relay delivers at least once, so remove it")
+        }
+        Require::Tls if !(relay.to.backend().encrypted)(relay.to.settings()) => {
+            Some("tls is required, but `to` has none; write `tls: {}` there")
+        }
+        Require::Tls if !of.encrypted(&|name| env.get(name)) => Some(
+            "tls is required, but the database's URL does not demand it; add sslmode=require, or set database.tls.ca",
+        ),
+        // What the broker and the source can do is known where they are opened.
+        Require::Tls | Require::NoLoss | Require::Order => None,
+    }
+}

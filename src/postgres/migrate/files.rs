@@ -1,0 +1,184 @@
+//! The files of `sql/` that this binary ships, in the order in which they are applied.
+//!
+//! Promises: a file's checksum is of its text as shipped, before the schema's name is put in; versions of a component
+//! grow by one.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Payload, Wake};
+
+/// The ledger; made before everything else and not in itself.
+pub(super) const LEDGER: &str = include_str!("../../../sql/migration.sql");
+/// Roles and grants; repeatable, so not in the ledger either.
+pub(super) const ROLES: &str = include_str!("../../../sql/roles.sql");
+/// Takes the wake trigger out again.
+pub(super) const WAKE_REMOVE: &str = include_str!("../../../sql/wake/remove.sql");
+
+/// Numbered apart, because inbox and outbox may live in two databases, and payload and wake are choices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Component {
+    /// The outbox and what relays remember.
+    Outbox,
+    /// Another type than `jsonb` for the payload.
+    Payload,
+    /// Blocked lanes, stored messages, audit.
+    Letters,
+    /// Notify if asleep.
+    Wake,
+}
+
+/// One change: a file that is applied, or the wake trigger that is taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Its ledger's component.
+    pub component: Component,
+    /// Its number there.
+    pub version: i32,
+    /// Its name there.
+    pub name: &'static str,
+    /// False for the removal of what the ledger has.
+    pub adds: bool,
+    pub(super) sql: &'static str,
+}
+
+macro_rules! file {
+    ($component:ident $version:literal $name:literal $path:literal) => {
+        Step {
+            component: Component::$component,
+            version: $version,
+            name: $name,
+            adds: true,
+            sql: include_str!(concat!("../../../sql/", $path)),
+        }
+    };
+}
+
+const OUTBOX: Step = file!(Outbox 1 "outbox" "outbox/0001_outbox.up.sql");
+const PAYLOAD_JSON: Step = file!(Payload 1 "json" "payload/json.sql");
+const PAYLOAD_BYTEA: Step = file!(Payload 1 "bytea" "payload/bytea.sql");
+const PAYLOAD_TEXT: Step = file!(Payload 1 "text" "payload/text.sql");
+const REST: [Step; 3] = [
+    file!(Outbox 2 "relay" "outbox/0002_relay.up.sql"),
+    file!(Outbox 3 "enqueue" "outbox/0003_enqueue.up.sql"),
+    file!(Letters 1 "letters" "letters/0001_letters.up.sql"),
+];
+const WAKE: Step = file!(Wake 1 "wake" "wake/0001_wake.up.sql");
+
+/// What a schema with this payload and this wake has, in order. The payload's type comes before the functions that take
+/// one.
+pub(super) fn plan(payload: Payload, wake: Wake) -> Vec<Step> {
+    let mut steps = vec![OUTBOX];
+    match payload {
+        Payload::Jsonb => {}
+        Payload::Json => steps.push(PAYLOAD_JSON),
+        Payload::Bytea => steps.push(PAYLOAD_BYTEA),
+        Payload::Text => steps.push(PAYLOAD_TEXT),
+    }
+    steps.extend(REST);
+    if wake == Wake::Installed {
+        steps.push(WAKE);
+    }
+    steps
+}
+
+/// What this binary would ship under that number, whatever was asked for.
+pub(super) fn find(component: &str, version: i32, name: &str) -> Option<Step> {
+    [OUTBOX, PAYLOAD_JSON, PAYLOAD_BYTEA, PAYLOAD_TEXT, WAKE]
+        .into_iter()
+        .chain(REST)
+        .find(|step| {
+            step.component.name() == component
+                && step.version == version
+                && (step.component != Component::Payload || step.name == name)
+        })
+}
+
+/// The step that takes the wake trigger out.
+pub(super) fn wake_removal() -> Step {
+    Step {
+        adds: false,
+        sql: WAKE_REMOVE,
+        ..WAKE
+    }
+}
+
+// === impl Component ===
+
+impl Component {
+    /// As the ledger spells it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Outbox => "outbox",
+            Self::Payload => "payload",
+            Self::Letters => "letters",
+            Self::Wake => "wake",
+        }
+    }
+}
+
+// === impl Step ===
+
+impl Step {
+    /// Whether the tables are complete without it.
+    #[must_use]
+    pub fn is_choice(&self) -> bool {
+        self.component == Component::Wake
+    }
+
+    /// SHA-256 of the file, in hex.
+    #[must_use]
+    pub fn checksum(&self) -> String {
+        Sha256::digest(self.sql)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.adds { "" } else { "removal of " };
+        write!(f, "{verb}{} {:04} ({})", self.component.name(), self.version, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_a_component_grow_by_one() {
+        for payload in [Payload::Jsonb, Payload::Bytea] {
+            for component in [
+                Component::Outbox,
+                Component::Payload,
+                Component::Letters,
+                Component::Wake,
+            ] {
+                let versions = plan(payload, Wake::Installed)
+                    .into_iter()
+                    .filter(|step| step.component == component)
+                    .map(|step| step.version);
+                assert!(
+                    versions
+                        .enumerate()
+                        .all(|(at, version)| i32::try_from(at) == Ok(version - 1))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_schema_is_the_only_placeholder() {
+        let all = plan(Payload::Json, Wake::Installed)
+            .into_iter()
+            .chain([PAYLOAD_BYTEA, PAYLOAD_TEXT]);
+        for sql in all.map(|step| step.sql).chain([LEDGER, ROLES, WAKE_REMOVE]) {
+            let rest = sql.replace("{schema}", "").replace("'{}'", "").replace("{} = none", "");
+            assert!(!rest.contains('{') && !rest.contains("twinbox."), "{rest}");
+        }
+    }
+}

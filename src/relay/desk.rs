@@ -1,0 +1,199 @@
+//! What a relay knows of its letters: which lanes wait to be stored, which letters are out, what is to be closed.
+//!
+//! Promises: at most one call of the letter store is outstanding; a lane is stored whole, from its head (R10); letters of
+//! a lane go out only while nothing else of it is unanswered (S33).
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::lane::LaneId;
+use crate::contract::{CloseRun, DueLane, Outbound, Receipt, StoreRun, Ticket};
+use crate::delivery::{Cause, LaneName};
+
+/// How often the database is asked for due lanes while some are blocked: what a release waits at most.
+const PICK_EVERY: Duration = Duration::from_millis(500);
+/// Tickets of letters have this bit; tickets of live messages are local numbers and never reach it.
+const LETTER: u64 = 1 << 63;
+/// Low bits of a letter's ticket: its index inside the run.
+const INDEX_BITS: u32 = 16;
+
+/// One call of the letter store.
+#[derive(Debug)]
+pub(super) enum Call {
+    /// With the lanes it stores, in the order of the run: parks first.
+    Store(StoreRun, Vec<Stored>),
+    Pick,
+    Close(Vec<CloseRun>),
+}
+
+/// A lane in a store call.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) id: LaneId,
+    pub(super) name: LaneName,
+    pub(super) numbers: Vec<u64>,
+}
+
+/// A due lane whose letters are out, or about to be.
+#[derive(Debug)]
+pub(super) struct LetterRun {
+    pub(super) due: DueLane,
+    pub(super) place: u32,
+    pub(super) outbound: Vec<Outbound>,
+    pub(super) receipts: Vec<Option<Receipt>>,
+    pub(super) unanswered: usize,
+    pub(super) handed_over: Option<Instant>,
+}
+
+/// The desk.
+#[derive(Debug, Default)]
+pub(super) struct Desk {
+    pub(super) call: Option<Call>,
+    /// The call failed and is made again then.
+    pub(super) retry_at: Option<Instant>,
+    /// Lanes that may have something to store.
+    pub(super) wanted: VecDeque<LaneId>,
+    pub(super) closes: Vec<CloseRun>,
+    pub(super) pick_after: Option<Instant>,
+    runs: Vec<Option<LetterRun>>,
+    /// Picked, not yet handed over.
+    pub(super) ready: VecDeque<u64>,
+    /// Messages that were stored while their answer was missing.
+    ghosts: HashMap<u64, LaneName>,
+    haunted: HashMap<LaneName, usize>,
+}
+
+// === impl Desk ===
+
+impl Desk {
+    /// A lane has something to store.
+    pub(super) fn want(&mut self, id: LaneId) {
+        self.wanted.push_back(id);
+    }
+
+    pub(super) fn failed(&mut self, again: Instant) {
+        self.retry_at = Some(again);
+        if matches!(self.call, Some(Call::Pick)) {
+            // Claims of a lost answer end by themselves.
+            self.call = None;
+            self.pick_after = Some(again);
+        }
+    }
+
+    pub(super) fn is_storing(&self) -> bool {
+        matches!(self.call, Some(Call::Store(..)))
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.call.is_none() && self.closes.is_empty() && self.wanted.is_empty() && self.ready.is_empty()
+    }
+
+    /// When the desk wants something without an event.
+    pub(super) fn wake(&self, blocked: bool) -> Option<Instant> {
+        match (&self.call, self.retry_at) {
+            (Some(_), retry) => retry,
+            (None, Some(retry)) => Some(retry),
+            (None, None) => self.pick_after.filter(|_| blocked),
+        }
+    }
+
+    /// Whether due lanes should be asked for.
+    pub(super) fn picks(&mut self, now: Instant) -> bool {
+        let due = self.pick_after.is_none_or(|after| after <= now);
+        if due {
+            self.pick_after = Some(now + PICK_EVERY);
+        }
+        due
+    }
+
+    pub(super) fn owns(&self, ticket: Ticket) -> bool {
+        ticket.0 & LETTER != 0
+    }
+
+    /// Keeps a run and gives its messages their tickets.
+    pub(super) fn keep(&mut self, mut run: LetterRun) -> u64 {
+        let slot = self.runs.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.runs.push(None);
+            self.runs.len() - 1
+        });
+        for (index, outbound) in (0_u64..).zip(&mut run.outbound) {
+            outbound.ticket = Ticket(LETTER | (slot as u64) << INDEX_BITS | index);
+        }
+        self.runs[slot] = Some(run);
+        slot as u64
+    }
+
+    pub(super) fn run_mut(&mut self, slot: u64) -> Option<&mut LetterRun> {
+        self.runs.get_mut(usize::try_from(slot).ok()?)?.as_mut()
+    }
+
+    pub(super) fn take_run(&mut self, slot: u64) -> Option<LetterRun> {
+        self.runs.get_mut(usize::try_from(slot).ok()?)?.take()
+    }
+
+    /// Notes an answer; gives the run back when it was the last.
+    pub(super) fn answer(&mut self, ticket: Ticket, receipt: Receipt) -> Option<LetterRun> {
+        let (slot, index) = ((ticket.0 & !LETTER) >> INDEX_BITS, ticket.0 & ((1 << INDEX_BITS) - 1));
+        let run = self.run_mut(slot)?;
+        let place = run.receipts.get_mut(usize::try_from(index).ok()?)?;
+        if place.replace(receipt).is_none() {
+            run.unanswered -= 1;
+        }
+        if run.unanswered == 0 { self.take_run(slot) } else { None }
+    }
+
+    /// A message of this lane was stored although its answer is missing.
+    pub(super) fn haunt(&mut self, number: u64, lane: &LaneName) {
+        if self.ghosts.insert(number, lane.clone()).is_none() {
+            *self.haunted.entry(lane.clone()).or_default() += 1;
+        }
+    }
+
+    pub(super) fn ghost_answered(&mut self, number: u64) {
+        let Some(lane) = self.ghosts.remove(&number) else {
+            return;
+        };
+        if let Some(count) = self.haunted.get_mut(&lane) {
+            *count -= 1;
+            if *count == 0 {
+                self.haunted.remove(&lane);
+            }
+        }
+    }
+
+    pub(super) fn is_haunted(&self, lane: &LaneName) -> bool {
+        self.haunted.contains_key(lane)
+    }
+}
+
+// === impl LetterRun ===
+
+impl LetterRun {
+    pub(super) fn new(due: DueLane, place: u32, outbound: Vec<Outbound>) -> Self {
+        let count = outbound.len();
+        Self {
+            due,
+            place,
+            outbound,
+            receipts: vec![None; count],
+            unanswered: count,
+            handed_over: None,
+        }
+    }
+
+    /// How many letters from the head are durable.
+    pub(super) fn delivered(&self) -> usize {
+        self.receipts
+            .iter()
+            .take_while(|receipt| **receipt == Some(Receipt::Durable))
+            .count()
+    }
+
+    /// The attempts counted before this run, where its cause counted it when it was picked.
+    pub(super) fn attempts_before(&self) -> u32 {
+        match self.due.cause {
+            Cause::Rejected | Cause::Resting => self.due.attempts.saturating_sub(1),
+            Cause::Destination | Cause::Paused => self.due.attempts,
+        }
+    }
+}

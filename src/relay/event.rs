@@ -1,0 +1,97 @@
+//! What can happen to a relay, and what it can want. Closed enums: whoever reads them has seen the whole engine.
+
+use std::time::{Duration, Instant};
+
+use crate::contract::{Answer, CloseRun, DueLane, Kept, Outbound, Page, Progress, Room, StoreRun};
+use crate::delivery::{Destination, FailureKind, LaneName};
+use crate::message::Position;
+
+/// Something happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The source answered a [`Effect::Fetch`].
+    Fetched(Page),
+    /// An [`Effect::Idle`] ended.
+    Woken,
+    /// The source is away; ask again after that time.
+    FetchFailed(Duration),
+    /// Receipts arrived.
+    Answered(Vec<Answer>),
+    /// The source took note of an [`Effect::Confirm`].
+    Confirmed,
+    /// It did not; ask again after that time.
+    ConfirmFailed(Duration),
+    /// The letter store answered an [`Effect::Store`].
+    Stored(Kept),
+    /// It answered an [`Effect::Pick`].
+    Picked(Vec<DueLane>),
+    /// It answered an [`Effect::Close`]: these lanes are not blocked any more.
+    Closed(Vec<LaneName>),
+    /// It did not answer what was asked of it; the outcome is unknown; ask again after that time.
+    DeskFailed(Duration),
+    /// The lease may be trusted until then.
+    Trusted(Instant),
+    /// Fetch one last window, finish what can be finished, and stop.
+    Drain,
+    /// Time passed.
+    Tick,
+}
+
+/// Something is to be done. The shell does it and answers with the event of the same name.
+#[derive(Debug)]
+pub enum Effect {
+    /// Read on.
+    Fetch(Room),
+    /// Nothing was there: wait for a hint, at most that long.
+    Idle(Duration),
+    /// Hand over; answered message by message. Nothing new may be handed over once the lease is not trusted.
+    Publish(Vec<Outbound>),
+    /// Tell the source what is settled.
+    Confirm(Progress),
+    /// Block lanes, append successors.
+    Store(StoreRun),
+    /// Claim due lanes.
+    Pick {
+        /// At most so many lanes.
+        lanes: usize,
+        /// With at most so many letters each.
+        run: usize,
+    },
+    /// Close delivered letters.
+    Close(Vec<CloseRun>),
+    /// Somebody should know.
+    Tell(Notice),
+    /// The trust in the lease is over: purge, close, become a standby.
+    StepDown,
+    /// Everything that can be settled is, and the source knows it.
+    Drained,
+    /// `on_reject: halt` met a rejected message.
+    Halt(Position),
+}
+
+/// What is told: state changes, never single messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A destination began to rest.
+    DestinationRests {
+        /// Which.
+        destination: Destination,
+        /// Why.
+        kind: FailureKind,
+    },
+    /// It takes messages again.
+    DestinationBack(Destination),
+    /// A lane was blocked: parked for a person, or kept until its time comes.
+    LaneStored(LaneName),
+    /// A lane's letters are all gone.
+    LaneFree(LaneName),
+    /// A later message of a lane became durable although an earlier one failed.
+    OrderBroken {
+        /// The lane.
+        lane: LaneName,
+        /// What failed.
+        failed: Position,
+        /// What passed it.
+        durable: Position,
+    },
+}

@@ -1,0 +1,397 @@
+//! One term of leading: a shell around `step` that performs effects and feeds the answers back.
+//!
+//! Promises: holds no policy; every wait is an arm of one `select!`; nothing new is handed over once the reducer stepped
+//! down; on the way out the publisher is closed before anything else is given up (S12).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::event::{Effect, Event, Notice};
+use super::keeper::{Keeper, Trust};
+use super::reader::{Ask, Reader, Told};
+use super::run::{Control, Engine, last_error, moment, now, tell_failure, tell_store_error};
+use super::state::State;
+use super::status::RelayState;
+use super::step::step;
+use crate::contract::{Answer, Boxed, Held, LetterStore, Opened, Outbound, Publisher, StoreError};
+use crate::delivery::Failure;
+
+/// How often `/status` is renewed under load.
+const REPORT_EVERY: Duration = Duration::from_millis(200);
+/// How often the backlog is counted.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// Waits after the database did not answer, while the lease lasts.
+const STORE_REST: Duration = Duration::from_millis(200);
+/// How long the broker may take to answer for what is on the wire when a term ends.
+const CLOSE_DEADLINE: Duration = Duration::from_secs(3);
+
+/// How a term ends.
+#[derive(Debug)]
+pub(super) enum Left {
+    Drained,
+    DeadlinePassed,
+    LeaseLost,
+    Away(Failure),
+    Halted(String),
+}
+
+/// What a term waits for.
+enum Heard {
+    Trust(Trust),
+    Drain,
+    Answers(Vec<Answer>),
+    Desk(Result<Event, StoreError>),
+    Taken,
+    Told(Option<Told>),
+    Time,
+}
+
+/// What is in progress beside the reducer.
+struct Term<'a> {
+    engine: &'a Engine,
+    control: &'a mut Control,
+    state: State,
+    effects: Vec<Effect>,
+    reader: Reader,
+    letters: Arc<dyn LetterStore>,
+    desk: Option<Boxed<'static, Result<Event, StoreError>>>,
+    publisher: Arc<dyn Publisher>,
+    /// Batches that wait for the client to take the one before.
+    to_publish: VecDeque<Vec<Outbound>>,
+    handing_over: Option<Boxed<'static, ()>>,
+    left: Option<Left>,
+    drain_until: Option<Instant>,
+    report_at: Instant,
+    probe_at: Instant,
+}
+
+/// Leads until something ends it.
+pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, keeper: &Keeper) -> Left {
+    let (opened, blocked) = match open(engine, held).await {
+        Ok(opened) => opened,
+        Err(error) => return refused(engine, control, error),
+    };
+    for told in &opened.told {
+        tell_store_error(engine, control, told);
+    }
+    let publisher = match engine.broker.publisher().await {
+        Ok(publisher) => publisher,
+        Err(failure) => return Left::Away(failure),
+    };
+    control.status.send_modify(|status| {
+        status.state = RelayState::Leading;
+        status.ready = true;
+        status.last_error = None;
+    });
+    let mut term = Term {
+        state: State::new((engine.settings)(), blocked),
+        effects: Vec::new(),
+        reader: Reader::start(opened.source),
+        letters: opened.letters,
+        desk: None,
+        publisher,
+        to_publish: VecDeque::new(),
+        handing_over: None,
+        left: None,
+        drain_until: None,
+        report_at: now(),
+        probe_at: now(),
+        engine,
+        control,
+    };
+    let left = term.go(keeper).await;
+    term.close(left).await
+}
+
+async fn open(engine: &Engine, held: &Held) -> Result<(Opened, Vec<crate::delivery::LaneName>), StoreError> {
+    let opened = engine.outbox.open(held).await?;
+    let blocked = opened.letters.blocked().await?;
+    Ok((opened, blocked))
+}
+
+/// A store's error that ends the term, or keeps it from beginning.
+fn refused(engine: &Engine, control: &Control, error: StoreError) -> Left {
+    tell_store_error(engine, control, &error);
+    control.status.send_modify(|status| status.state = RelayState::Blocked);
+    match error {
+        StoreError::Fenced => Left::LeaseLost,
+        StoreError::Away(failure) => Left::Away(failure),
+        StoreError::Incident {
+            kind: "system_changed",
+            sentence,
+            ..
+        } => Left::Halted(sentence),
+        StoreError::Incident { kind, sentence, .. } => {
+            Left::Away(Failure::new(crate::delivery::FailureKind::Destination, kind, sentence))
+        }
+    }
+}
+
+// === impl Term ===
+
+impl Term<'_> {
+    async fn go(&mut self, keeper: &Keeper) -> Left {
+        let mut trust = keeper.trust.clone();
+        let first = *trust.borrow_and_update();
+        self.trusted(first);
+        loop {
+            if let Some(left) = self.left.take() {
+                return left;
+            }
+            self.report();
+            match self.hear(&mut trust).await {
+                Heard::Trust(trust) => self.trusted(trust),
+                Heard::Drain => self.begin_drain(),
+                Heard::Answers(answers) => {
+                    crate::point!("ack.received");
+                    self.happened(Event::Answered(answers));
+                    crate::point!("receipts.applied");
+                }
+                Heard::Desk(answer) => self.desk_answered(answer),
+                Heard::Taken => {
+                    self.handing_over = None;
+                    self.hand_over();
+                }
+                Heard::Told(told) => self.told(told),
+                Heard::Time => self.happened(Event::Tick),
+            }
+            self.deadline();
+        }
+    }
+
+    /// Waits for what happens next. Finishing comes before starting: the lease, a drain, receipts, letters, and only
+    /// then what brings new work.
+    async fn hear(&mut self, trust: &mut watch::Receiver<Trust>) -> Heard {
+        let wake = self.wake();
+        let draining = self.drain_until.is_some();
+        let drain = &mut self.control.drain;
+        let drain_asked = async move {
+            // A closed channel means that nobody can ask any more.
+            if draining || drain.wait_for(|drain| *drain).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            changed = trust.changed() => Heard::Trust(changed.map_or(Trust::Lost, |()| *trust.borrow_and_update())),
+            () = drain_asked => Heard::Drain,
+            answers = self.publisher.receipts() => Heard::Answers(answers),
+            answer = wait(self.desk.as_mut()) => Heard::Desk(answer),
+            () = wait(self.handing_over.as_mut()) => Heard::Taken,
+            told = self.reader.told.recv() => Heard::Told(told),
+            () = tokio::time::sleep_until(wake.into()) => Heard::Time,
+        }
+    }
+
+    fn wake(&self) -> Instant {
+        let wake = self.state.next_wake(now());
+        self.drain_until.map_or(wake, |until| until.min(wake))
+    }
+
+    fn deadline(&mut self) {
+        if self.drain_until.is_some_and(|until| until <= now()) {
+            crate::point!("drain.deadline");
+            self.left.get_or_insert(Left::DeadlinePassed);
+        }
+    }
+
+    fn trusted(&mut self, trust: Trust) {
+        match trust {
+            Trust::Until(until) => self.happened(Event::Trusted(until)),
+            Trust::Lost => self.left = Some(Left::LeaseLost),
+        }
+    }
+
+    fn begin_drain(&mut self) {
+        crate::point!("drain.begun");
+        self.drain_until = Some(now() + self.control.drain_deadline);
+        self.control
+            .status
+            .send_modify(|status| status.state = RelayState::Draining);
+        self.happened(Event::Drain);
+    }
+
+    fn desk_answered(&mut self, answer: Result<Event, StoreError>) {
+        self.desk = None;
+        match answer {
+            Ok(event) => self.happened(event),
+            Err(StoreError::Away(failure)) => {
+                tell_failure(self.engine, self.control, &failure);
+                self.happened(Event::DeskFailed(STORE_REST));
+            }
+            Err(error) => self.left = Some(refused(self.engine, self.control, error)),
+        }
+    }
+
+    fn told(&mut self, told: Option<Told>) {
+        let (event, again) = match told {
+            Some(Told::Fetched(Ok(page))) => (Ok(Event::Fetched(page)), Event::Tick),
+            Some(Told::Fetched(Err(error))) => (Err(error), Event::FetchFailed(STORE_REST)),
+            Some(Told::Woken) => (Ok(Event::Woken), Event::Tick),
+            Some(Told::Confirmed(Ok(()))) => (Ok(Event::Confirmed), Event::Tick),
+            Some(Told::Confirmed(Err(error))) => (Err(error), Event::ConfirmFailed(STORE_REST)),
+            Some(Told::Probed(Ok(backlog))) => return self.probed(backlog),
+            Some(Told::Probed(Err(error))) => (Err(error), Event::Tick),
+            None => {
+                debug_assert!(self.reader.is_gone(), "the reader ends only with its asks");
+                let failure = Failure::new(
+                    crate::delivery::FailureKind::Unknown,
+                    "ReaderGone",
+                    "the source's task ended",
+                );
+                self.left = Some(Left::Away(failure));
+                return;
+            }
+        };
+        match event {
+            Ok(event) => {
+                self.happened(event);
+                crate::point!("lanes.filled");
+            }
+            Err(StoreError::Away(failure)) => {
+                tell_failure(self.engine, self.control, &failure);
+                self.happened(again);
+            }
+            Err(error) => self.left = Some(refused(self.engine, self.control, error)),
+        }
+    }
+
+    fn probed(&mut self, backlog: crate::contract::Backlog) {
+        self.control.status.send_modify(|status| {
+            status.backlog = Some(backlog.messages);
+            status.oldest_age = Some(backlog.oldest_age);
+            status.ready = true;
+        });
+    }
+
+    /// Lets an event happen and performs what follows.
+    fn happened(&mut self, event: Event) {
+        step(&mut self.state, event, moment(), &mut self.effects);
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            self.perform(effect);
+        }
+        self.effects = effects;
+        self.hand_over();
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        let letters = Arc::clone(&self.letters);
+        match effect {
+            Effect::Fetch(room) => self.reader.ask(Ask::Fetch(room)),
+            Effect::Idle(at_most) => self.reader.ask(Ask::Idle(at_most)),
+            Effect::Confirm(progress) => {
+                crate::point!("watermark.up");
+                self.reader.ask(Ask::Confirm(progress));
+            }
+            Effect::Publish(batch) => self.to_publish.push_back(batch),
+            Effect::Store(run) => {
+                self.desk = Some(Box::pin(async move { letters.store(run).await.map(Event::Stored) }));
+            }
+            Effect::Pick { lanes, run } => {
+                self.desk = Some(Box::pin(
+                    async move { letters.due(lanes, run).await.map(Event::Picked) },
+                ));
+            }
+            Effect::Close(runs) => {
+                self.desk = Some(Box::pin(async move { letters.close(runs).await.map(Event::Closed) }));
+            }
+            Effect::Tell(notice) => self.tell(&notice),
+            Effect::StepDown => self.left = Some(Left::LeaseLost),
+            Effect::Drained => self.left = Some(Left::Drained),
+            Effect::Halt(position) => {
+                let sentence = format!(
+                    "relay {}: the broker rejected the message at {position} and `on_reject` is `halt`; \
+                     mend the message or the destination, or set `on_reject: park`, and start again",
+                    self.engine.name
+                );
+                self.left = Some(Left::Halted(sentence));
+            }
+        }
+    }
+
+    /// Hands the next batch over once the client has taken the one before.
+    fn hand_over(&mut self) {
+        if self.handing_over.is_some() {
+            return;
+        }
+        let Some(batch) = self.to_publish.pop_front() else {
+            return;
+        };
+        let publisher = Arc::clone(&self.publisher);
+        crate::point!("run.handed_over");
+        self.handing_over = Some(Box::pin(async move { publisher.publish(batch).await }));
+    }
+
+    fn tell(&mut self, notice: &Notice) {
+        let relay = self.engine.name.as_str();
+        match notice {
+            Notice::DestinationRests { destination, kind } => {
+                let message = format!(
+                    "destination {destination} rests: {}",
+                    crate::delivery::verdict::sentence(*kind)
+                );
+                tracing::error!(relay, %destination, kind = kind.as_str(), "{message}");
+                self.control
+                    .status
+                    .send_modify(|status| status.last_error = Some(last_error(kind.as_str(), &message)));
+            }
+            Notice::DestinationBack(destination) => {
+                tracing::info!(relay, %destination, "destination takes messages again");
+                self.control.status.send_modify(|status| status.last_error = None);
+            }
+            Notice::LaneStored(lane) => {
+                tracing::warn!(relay, lane = lane.as_str(), "lane blocked: its messages are letters")
+            }
+            Notice::LaneFree(lane) => tracing::info!(relay, lane = lane.as_str(), "lane free again"),
+            Notice::OrderBroken { lane, failed, durable } => {
+                tracing::error!(relay, event = "order_broken", lane = lane.as_str(), %failed, %durable, "order broken");
+            }
+        }
+    }
+
+    /// Renews `/status`, a few times a second at most, and asks for the backlog now and then.
+    fn report(&mut self) {
+        let now = now();
+        if now < self.report_at {
+            return;
+        }
+        self.report_at = now + REPORT_EVERY;
+        if now >= self.probe_at && self.drain_until.is_none() {
+            self.probe_at = now + PROBE_EVERY;
+            self.reader.ask(Ask::Probe);
+        }
+        let state = &self.state;
+        let (lanes, in_flight) = (state.lane_counts(), state.unsettled());
+        self.control.status.send_modify(|status| {
+            status.position = state.watermark().or(status.position);
+            status.in_flight = in_flight;
+            status.lanes = lanes;
+            status.published = status.published.max(state.published());
+        });
+    }
+
+    /// Purges and closes the producer, lets the source note what is settled, and says how the term ended.
+    async fn close(mut self, left: Left) -> Left {
+        let answers = self.publisher.close(CLOSE_DEADLINE).await;
+        let fenced = matches!(left, Left::LeaseLost);
+        if !fenced && !answers.is_empty() {
+            self.happened(Event::Answered(answers));
+        }
+        self.report_at = now();
+        self.report();
+        self.reader.close(CLOSE_DEADLINE).await;
+        left
+    }
+}
+
+/// A future that may not be there: then it never ends.
+async fn wait<T>(future: Option<&mut Boxed<'static, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}

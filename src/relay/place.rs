@@ -1,0 +1,77 @@
+//! A destination as the relay sees it: whether it takes messages, and which lanes wait for it.
+//!
+//! Promises: a resting destination sees one probe at a time; success wakes it at 1, 2, 4 … lanes (S10's small probe).
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use super::lane::LaneId;
+use crate::delivery::Destination;
+
+/// A success this short a while ago means that the place works for others.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// One destination.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) destination: Destination,
+    /// Rests until then, then one probe.
+    pub(super) rests_until: Option<Instant>,
+    pub(super) rests_since: Option<Instant>,
+    pub(super) rests: u32,
+    /// Lanes that may be in flight at once; [`usize::MAX`] when all is well.
+    pub(super) width: usize,
+    pub(super) flying: usize,
+    pub(super) failing_lanes: usize,
+    pub(super) last_success: Option<Instant>,
+    /// Lanes that want to publish, first come first.
+    pub(super) ready: VecDeque<LaneId>,
+}
+
+// === impl Place ===
+
+impl Place {
+    pub(super) fn new(destination: Destination) -> Self {
+        Self {
+            destination,
+            rests_until: None,
+            rests_since: None,
+            rests: 0,
+            width: usize::MAX,
+            flying: 0,
+            failing_lanes: 0,
+            last_success: None,
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Whether one more lane may go into flight now.
+    pub(super) fn admits(&self, now: Instant) -> bool {
+        self.flying < self.width && self.rests_until.is_none_or(|until| until <= now)
+    }
+
+    /// Another lane succeeded here a short while ago.
+    pub(super) fn flows(&self, now: Instant) -> bool {
+        self.rests_since.is_none()
+            && self
+                .last_success
+                .is_some_and(|at| now.saturating_duration_since(at) < FRESH)
+    }
+
+    /// A run became durable; answers whether the place had rested.
+    pub(super) fn succeeded(&mut self, now: Instant) -> bool {
+        self.last_success = Some(now);
+        self.failing_lanes = 0;
+        self.rests = 0;
+        self.rests_until = None;
+        self.width = self.width.saturating_mul(2);
+        self.rests_since.take().is_some()
+    }
+
+    /// Begins or prolongs the rest; answers whether it begins.
+    pub(super) fn rest(&mut self, rest: Duration, now: Instant) -> bool {
+        self.rests_until = Some(now + rest);
+        self.width = 1;
+        self.rests_since.replace(self.rests_since.unwrap_or(now)).is_none()
+    }
+}

@@ -1,0 +1,192 @@
+//! What a relay wants next, looked at from its state alone: the only place that emits work.
+//!
+//! Finishing comes before starting: publish, then letters, then confirm, then fetch.
+
+use std::time::{Duration, Instant};
+
+use super::event::Effect;
+use super::lane::{LaneId, Standing};
+use super::state::{Asking, Draining, State};
+use super::step::lane_failed;
+use crate::contract::{Outbound, Progress, Room};
+use crate::delivery::Moment;
+
+/// How often the source is told what is settled: what was settled in the last second may be repeated after a crash.
+const CONFIRM_EVERY: Duration = Duration::from_secs(1);
+/// A hint may be missed: the source is asked at least this often.
+const IDLE_MAX: Duration = Duration::from_secs(1);
+/// Slots kept for a pinned watermark, per message of `limits.in_flight`: some seconds of a leader election at full
+/// rate, in a few tens of megabytes at most.
+const SPREAD_FACTOR: usize = 32;
+
+/// Emits what is to be done now.
+pub(super) fn plan(state: &mut State, at: Moment, out: &mut Vec<Effect>) {
+    if state.stepped_down {
+        return;
+    }
+    if state.trust_until.is_some_and(|until| until <= at.now) {
+        state.stepped_down = true;
+        out.push(Effect::StepDown);
+        return;
+    }
+    wake_lanes(state, at.now);
+    state.look_at_rests(at.now);
+    publish(state, at, out);
+    state.plan_desk(at, out);
+    confirm(state, at.now, out);
+    fetch(state, at.now, out);
+    drained(state, out);
+}
+
+/// Lanes whose rest is over want to publish again.
+fn wake_lanes(state: &mut State, now: Instant) {
+    while let Some((until, id)) = state.resting.first().copied() {
+        if until > now {
+            return;
+        }
+        state.resting.pop_first();
+        if state.lane_mut(id).standing == Standing::Resting(until) {
+            state.lane_mut(id).standing = Standing::Flowing;
+            state.list(id);
+        }
+    }
+}
+
+/// Hands over runs of all lanes that may publish, in batches.
+fn publish(state: &mut State, at: Moment, out: &mut Vec<Effect>) {
+    let mut batch = Vec::new();
+    for _ in 0..state.active.len() {
+        let Some(index) = state.active.pop_front() else { break };
+        while state.places[index as usize].admits(at.now) {
+            let Some(id) = state.places[index as usize].ready.pop_front() else {
+                break;
+            };
+            state.lane_mut(id).listed = false;
+            depart(state, id, at, &mut batch, out);
+            if batch.len() >= state.settings.batch {
+                out.push(Effect::Publish(std::mem::take(&mut batch)));
+            }
+        }
+        if !state.places[index as usize].ready.is_empty() {
+            state.active.push_back(index);
+        }
+    }
+    if !batch.is_empty() {
+        out.push(Effect::Publish(batch));
+    }
+}
+
+/// Puts the next run of a lane into the batch, up to the first message that cannot be sent.
+fn depart(state: &mut State, id: LaneId, at: Moment, batch: &mut Vec<Outbound>, out: &mut Vec<Effect>) {
+    if !state.lane_mut(id).wants_to_publish() {
+        state.forget_if_over(id);
+        return;
+    }
+    let run_max = state
+        .settings
+        .run_max
+        .min(u32::try_from(state.settings.batch).unwrap_or(u32::MAX)) as usize;
+    let lane = &state.lanes[id as usize];
+    let sendable = lane
+        .queue
+        .iter()
+        .take(run_max)
+        .take_while(|number| state.inflight.get(**number).is_some_and(|flight| !flight.unsendable))
+        .count();
+    if sendable == 0 {
+        refuse_unsendable(state, id, at, out);
+        return;
+    }
+    let place = lane.place as usize;
+    state.lane_mut(id).depart(sendable, at.now);
+    state.places[place].flying += 1;
+    state.flying += 1;
+    let dead = state.lanes[id as usize].dead.clone();
+    for number in &state.lanes[id as usize].run {
+        if let Some(flight) = state.inflight.get(*number) {
+            batch.push(flight.outbound.clone());
+        }
+    }
+    if let (Some(dead), Some(last)) = (dead, batch.last_mut()) {
+        last.address = dead;
+    }
+}
+
+/// The head has no address or no body: its failure is known without asking the broker.
+fn refuse_unsendable(state: &mut State, id: LaneId, at: Moment, out: &mut Vec<Effect>) {
+    let head = state.lanes[id as usize].queue.front().copied();
+    let failure = head
+        .and_then(|number| state.inflight.get(number))
+        .and_then(|flight| flight.failure.clone());
+    if let Some(failure) = failure {
+        lane_failed(state, id, (&[], failure), at, out);
+    }
+}
+
+/// Tells the source what is settled: at most one outstanding, and never beside a store, which writes the same rows.
+fn confirm(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
+    let due = state.confirm_after.is_none_or(|after| after <= now) || state.draining == Draining::Finishing;
+    if !state.unconfirmed || state.confirming || state.desk.is_storing() || !due {
+        return;
+    }
+    let Some(read) = state.inflight.read() else { return };
+    state.confirming = true;
+    state.unconfirmed = false;
+    state.confirm_after = Some(now + CONFIRM_EVERY);
+    out.push(Effect::Confirm(Progress {
+        read,
+        rest: state.inflight.rest(&[]),
+    }));
+}
+
+/// Asks the source for more, within the budget (R5).
+fn fetch(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
+    let may_ask = match state.asking {
+        Asking::No => true,
+        Asking::After(after) => after <= now,
+        Asking::Yes | Asking::Idle => false,
+    };
+    match state.draining {
+        Draining::No => {}
+        Draining::LastWindow { until, .. } if until <= now || state.asking == Asking::Idle => {
+            state.draining = Draining::Finishing;
+            return;
+        }
+        Draining::LastWindow { .. } => {}
+        Draining::Finishing | Draining::Done => return,
+    }
+    if state.asking == Asking::Idle {
+        state.asking = Asking::Yes;
+        out.push(Effect::Idle(IDLE_MAX));
+        return;
+    }
+    let room = Room {
+        messages: state
+            .settings
+            .in_flight
+            .saturating_sub(state.inflight.unsettled())
+            .min(state.settings.batch),
+        bytes: state.settings.bytes.saturating_sub(state.inflight.bytes()),
+    };
+    let spread_left = state.inflight.spread() < state.settings.in_flight.saturating_mul(SPREAD_FACTOR);
+    if may_ask && room.messages > 0 && room.bytes > 0 && spread_left {
+        state.asking = Asking::Yes;
+        if let Draining::LastWindow { asked, .. } = &mut state.draining {
+            *asked = true;
+        }
+        out.push(Effect::Fetch(room));
+    }
+}
+
+/// Everything that can be settled is, and the source knows it. What rests is replayed by the next holder.
+fn drained(state: &mut State, out: &mut Vec<Effect>) {
+    let quiet = state.flying == 0
+        && state.asking != Asking::Yes
+        && state.desk.is_quiet()
+        && !state.confirming
+        && !state.unconfirmed;
+    if state.draining == Draining::Finishing && quiet {
+        state.draining = Draining::Done;
+        out.push(Effect::Drained);
+    }
+}

@@ -1,0 +1,258 @@
+//! The relay's life: standby, leading, leaving; the only file of the engine that knows clock, chance and tasks.
+//!
+//! Promises: an engine never ends because of an outage; it ends drained, or halted with a sentence for a person. What was
+//! handed over is answered or purged before the lease is given up, and the lease is given up last.
+//!
+//! # Cancellation
+//!
+//! [`run`] is awaited to its end; a process that is killed instead is what the write-ahead window is for.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::keeper::{self, Keeper};
+use super::lead::{self, Left};
+use super::state::Settings;
+use super::status::{LastError, Loss, RelayState, Status};
+use crate::contract::{Broker, Held, Lease, Outbox, StoreError};
+use crate::delivery::{Failure, FailureKind, Moment};
+
+/// How often a standby tries for the lease: half of what a hand-over may take after the leader's session is gone.
+const STANDBY_EVERY: Duration = Duration::from_millis(500);
+/// Waits between attempts while the database is away.
+const AWAY_FIRST: Duration = Duration::from_millis(100);
+/// The longest of them.
+const AWAY_MAX: Duration = Duration::from_secs(5);
+
+/// What a relay needs of the world.
+pub struct Engine {
+    /// Its identity.
+    pub name: String,
+    /// Its place in the database.
+    pub outbox: Arc<dyn Outbox>,
+    /// Where it publishes.
+    pub broker: Arc<dyn Broker>,
+    /// New settings for each time it leads.
+    pub settings: Box<dyn Fn() -> Settings + Send + Sync>,
+    /// The lease's length.
+    pub lease: Duration,
+}
+
+/// How the process steers it and hears of it.
+#[derive(Debug)]
+pub struct Control {
+    /// True = drain.
+    pub drain: watch::Receiver<bool>,
+    /// How long a drain may take.
+    pub drain_deadline: Duration,
+    /// What it tells about itself.
+    pub status: watch::Sender<Status>,
+}
+
+/// How a relay ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Asked to, and done.
+    Drained,
+    /// Asked to, but the deadline came first: what was in flight is replayed by the next holder.
+    DeadlinePassed,
+    /// Only a person can decide how to go on.
+    Halted {
+        /// What happened and what to type.
+        sentence: String,
+    },
+}
+
+/// Runs a relay until it is drained or halts.
+pub async fn run(engine: Engine, mut control: Control) -> Outcome {
+    let mut failures = 0_u32;
+    loop {
+        let Some((lease, held, asked_at)) = stand_by(&engine, &mut control).await else {
+            return Outcome::Drained;
+        };
+        crate::point!("lease.acquired");
+        tracing::info!(relay = engine.name, epoch = held.epoch, "lease taken");
+        let keeper = keeper::keep(lease, engine.lease, asked_at + held.trust);
+        let began = now();
+        let left = lead::lead(&engine, &mut control, &held, &keeper).await;
+        match leave(&engine, &control, left, keeper).await {
+            Some(outcome) => return outcome,
+            None if began.elapsed() < AWAY_MAX => failures = failures.saturating_add(1),
+            None => failures = 0,
+        }
+        if failures > 0 {
+            pause(&mut control, backoff(failures)).await;
+        }
+    }
+}
+
+/// Ends a term: the lease is resigned only when nothing of ours can still write.
+async fn leave(engine: &Engine, control: &Control, left: Left, keeper: Keeper) -> Option<Outcome> {
+    match left {
+        Left::Drained => {
+            crate::point!("drain.confirmed");
+            keeper.resign().await;
+            Some(Outcome::Drained)
+        }
+        Left::DeadlinePassed => {
+            keeper.resign().await;
+            Some(Outcome::DeadlinePassed)
+        }
+        Left::LeaseLost => {
+            crate::point!("lease.lost");
+            tracing::warn!(relay = engine.name, "lease lost; standing by");
+            keeper.stop();
+            None
+        }
+        Left::Away(failure) => {
+            tell_failure(engine, control, &failure);
+            keeper.resign().await;
+            None
+        }
+        Left::Halted(sentence) => {
+            keeper.resign().await;
+            control.status.send_modify(|status| {
+                status.state = RelayState::Halted;
+                status.last_error = Some(last_error("halt", &sentence));
+            });
+            Some(Outcome::Halted { sentence })
+        }
+    }
+}
+
+/// Tries for the lease until it is ours; none when asked to drain.
+async fn stand_by(engine: &Engine, control: &mut Control) -> Option<(Box<dyn Lease>, Held, Instant)> {
+    let mut lease = engine.outbox.lease();
+    let mut failures = 0_u32;
+    loop {
+        if *control.drain.borrow() {
+            return None;
+        }
+        let asked_at = now();
+        let wait = match lease.acquire().await {
+            Ok(Some(held)) => return Some((lease, held, asked_at)),
+            Ok(None) => {
+                failures = 0;
+                enter_standby(engine, control);
+                STANDBY_EVERY
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                tell_store_error(engine, control, &error);
+                backoff(failures)
+            }
+        };
+        pause(control, wait).await;
+    }
+}
+
+fn enter_standby(engine: &Engine, control: &Control) {
+    control.status.send_if_modified(|status| {
+        let entered = status.state != RelayState::Standby;
+        if entered {
+            tracing::info!(relay = engine.name, "standing by: another process leads");
+        }
+        status.state = RelayState::Standby;
+        status.ready = true;
+        let had_error = status.last_error.take().is_some();
+        entered || had_error
+    });
+}
+
+/// Sleeps, but not into a drain.
+async fn pause(control: &mut Control, wait: Duration) {
+    let asked = control.drain.wait_for(|drain| *drain);
+    // A closed channel means that nobody can ask any more: then time alone ends the pause.
+    let _ = tokio::time::timeout(wait, asked).await;
+}
+
+fn backoff(failures: u32) -> Duration {
+    let ceiling = AWAY_FIRST.saturating_mul(1 << failures.min(10)).min(AWAY_MAX);
+    ceiling / 2 + ceiling.mul_f64(f64::from(u32::try_from(random() >> 33).unwrap_or_default()) / f64::from(u32::MAX))
+}
+
+/// Says a store's error once, and keeps it where `/status` shows it.
+pub(super) fn tell_store_error(engine: &Engine, control: &Control, error: &StoreError) {
+    match error {
+        StoreError::Fenced => {}
+        StoreError::Away(failure) => tell_failure(engine, control, failure),
+        StoreError::Incident {
+            kind,
+            from,
+            to,
+            sentence,
+        } => {
+            let loss = Loss {
+                kind: (*kind).to_owned(),
+                from: from.clone(),
+                to: to.clone(),
+                at: Timestamp::now(),
+            };
+            control.status.send_modify(|status| {
+                status.last_error = Some(last_error(kind, sentence));
+                if !status
+                    .loss_suspected
+                    .iter()
+                    .any(|known| (&known.kind, &known.from) == (&loss.kind, &loss.from))
+                {
+                    tracing::error!(relay = engine.name, event = kind, kind, from, to, "{sentence}");
+                    status.loss_suspected.push(loss);
+                }
+            });
+        }
+    }
+}
+
+/// Says a failure when it is news, and keeps it where `/status` shows it.
+pub(super) fn tell_failure(engine: &Engine, control: &Control, failure: &Failure) {
+    control.status.send_modify(|status| {
+        let message = failure.to_string();
+        let news = status.last_error.as_ref().is_none_or(|last| last.message != message);
+        if news {
+            tracing::warn!(relay = engine.name, kind = failure.kind.as_str(), code = %failure.code, "{message}");
+            status.last_error = Some(last_error(failure.kind.as_str(), &message));
+        }
+        status.ready &= !matches!(failure.kind, FailureKind::Unreachable | FailureKind::Transient);
+        if status.state == RelayState::Standby {
+            status.state = RelayState::Blocked;
+        }
+    });
+}
+
+pub(super) fn last_error(kind: &str, message: &str) -> LastError {
+    LastError {
+        at: Timestamp::now(),
+        kind: kind.to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+/// Time and chance for one step.
+pub(super) fn moment() -> Moment {
+    Moment {
+        now: now(),
+        random: random(),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the engine's one clock")]
+pub(super) fn now() -> Instant {
+    Instant::now()
+}
+
+/// A draw from the process's random source: a version-4 UUID has 122 random bits, the low ones among them.
+fn random() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().1 ^ uuid::Uuid::new_v4().as_u64_pair().0
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("name", &self.name)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,357 @@
+//! Everything a relay knows while it leads, and the rules that hold between two steps.
+//!
+//! Promises: R1–R11 of DESIGN §3.2, asserted after every step of a debug build.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::desk::Desk;
+use super::lane::{Lane, LaneId, Standing};
+use super::place::Place;
+use super::status::LaneCounts;
+use crate::contract::{Outbound, RejectionHeaders};
+use crate::delivery::{Destination, Failure, Inflight, LaneName, RestPolicy, Router};
+use crate::message::{Key, Position};
+
+/// What a rejected message does to its lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnReject {
+    /// Blocks it, in order, until a person decides.
+    Park,
+    /// Goes to the dead-letter destination; the lane flows on.
+    DeadLetter,
+    /// Stops the relay.
+    Halt,
+}
+
+/// What a relay is told once.
+#[derive(Debug)]
+pub struct Settings {
+    /// Messages of one reading and of one hand-over.
+    pub batch: usize,
+    /// Messages that may be unsettled.
+    pub in_flight: usize,
+    /// Bytes that may be unsettled.
+    pub bytes: usize,
+    /// The broker's run length.
+    pub run_max: u32,
+    /// How failures rest.
+    pub rest: RestPolicy,
+    /// What a rejection does.
+    pub on_reject: OnReject,
+    /// Where messages go.
+    pub router: Router,
+    /// Where dead letters go, under [`OnReject::DeadLetter`].
+    pub dead_letter: Option<DeadLetter>,
+}
+
+/// Where dead letters go.
+#[derive(Debug)]
+pub struct DeadLetter {
+    /// The address.
+    pub router: Router,
+    /// The broker's way of telling what happened.
+    pub headers: RejectionHeaders,
+}
+
+/// A message in memory.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) outbound: Outbound,
+    pub(super) lane: LaneId,
+    /// What went wrong with it: known before sending (no address, no body), or answered.
+    pub(super) failure: Option<Arc<Failure>>,
+    /// It can never be handed over: there is nothing to send, or nowhere to send it.
+    pub(super) unsendable: bool,
+}
+
+/// Whether the source is being asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asking {
+    /// It may be asked.
+    No,
+    /// It is being asked, or waits for a hint.
+    Yes,
+    /// Nothing was there.
+    Idle,
+    /// Not before then.
+    After(Instant),
+}
+
+/// How far a drain is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Draining {
+    No,
+    /// One last window is to be opened (S37).
+    LastWindow {
+        /// Until then the rest of a long window is read.
+        until: Instant,
+        /// It was asked for after the drain began.
+        asked: bool,
+    },
+    /// Nothing new is fetched (R9).
+    Finishing,
+    /// Told.
+    Done,
+}
+
+/// The state of a leading relay.
+#[derive(Debug)]
+pub struct State {
+    pub(super) settings: Settings,
+    pub(super) inflight: Inflight<Flight>,
+    pub(super) lanes: Vec<Lane>,
+    free: Vec<LaneId>,
+    by_key: HashMap<(u32, Key), LaneId>,
+    pub(super) places: Vec<Place>,
+    by_destination: HashMap<Destination, u32>,
+    /// Places with lanes that want to publish.
+    pub(super) active: VecDeque<u32>,
+    pub(super) resting: BTreeSet<(Instant, LaneId)>,
+    /// Blocked lanes, and where they stand in memory if anything of them waits there.
+    pub(super) blocked: HashMap<LaneName, Option<LaneId>>,
+    pub(super) desk: Desk,
+    pub(super) asking: Asking,
+    pub(super) confirming: bool,
+    /// Something was settled since the last confirm was sent.
+    pub(super) unconfirmed: bool,
+    pub(super) confirm_after: Option<Instant>,
+    pub(super) trust_until: Option<Instant>,
+    pub(super) stepped_down: bool,
+    pub(super) draining: Draining,
+    pub(super) flying: usize,
+    pub(super) published: u64,
+    pub(super) looked_at_rests: Option<Instant>,
+    last_watermark: Option<Position>,
+}
+
+// === impl State ===
+
+impl State {
+    /// A relay that has just taken the lease and found these lanes blocked.
+    #[must_use]
+    pub fn new(settings: Settings, blocked: Vec<LaneName>) -> Self {
+        Self {
+            settings,
+            inflight: Inflight::default(),
+            lanes: Vec::new(),
+            free: Vec::new(),
+            by_key: HashMap::new(),
+            places: Vec::new(),
+            by_destination: HashMap::new(),
+            active: VecDeque::new(),
+            resting: BTreeSet::new(),
+            blocked: blocked.into_iter().map(|lane| (lane, None)).collect(),
+            desk: Desk::default(),
+            asking: Asking::No,
+            confirming: false,
+            unconfirmed: false,
+            confirm_after: None,
+            trust_until: None,
+            stepped_down: false,
+            draining: Draining::No,
+            flying: 0,
+            published: 0,
+            looked_at_rests: None,
+            last_watermark: None,
+        }
+    }
+
+    /// Newest position with nothing unsettled at or below it.
+    #[must_use]
+    pub fn watermark(&self) -> Option<Position> {
+        self.inflight.watermark()
+    }
+
+    /// Messages read and not settled.
+    #[must_use]
+    pub fn unsettled(&self) -> usize {
+        self.inflight.unsettled()
+    }
+
+    /// Messages that the broker has taken over for good.
+    #[must_use]
+    pub fn published(&self) -> u64 {
+        self.published
+    }
+
+    /// Lanes by state.
+    #[must_use]
+    pub fn lane_counts(&self) -> LaneCounts {
+        let behind_rest: usize = self
+            .places
+            .iter()
+            .filter(|place| place.rests_since.is_some())
+            .map(|place| place.ready.len())
+            .sum();
+        let resting = self.resting.len() + behind_rest;
+        let in_memory = self.lanes.len() - self.free.len();
+        LaneCounts {
+            flowing: in_memory.saturating_sub(resting),
+            resting,
+            parked: self.blocked.len(),
+        }
+    }
+
+    /// When something will want to happen without an event; the shell ticks then, or after a second.
+    #[must_use]
+    pub fn next_wake(&self, now: Instant) -> Instant {
+        let mut wake = now + Duration::from_secs(1);
+        let mut consider = |at: Option<Instant>| wake = at.map_or(wake, |at| wake.min(at));
+        consider(self.resting.first().map(|(at, _)| *at));
+        for place in self.active.iter().filter_map(|place| self.places.get(*place as usize)) {
+            consider(place.rests_until.filter(|_| place.flying < place.width));
+        }
+        consider(self.desk.wake(!self.blocked.is_empty()));
+        consider(self.confirm_after.filter(|_| self.unconfirmed && !self.confirming));
+        consider(self.trust_until);
+        if let Asking::After(at) = self.asking {
+            consider(Some(at));
+        }
+        if let Draining::LastWindow { until, .. } = self.draining {
+            consider(Some(until));
+        }
+        wake.max(now)
+    }
+
+    pub(super) fn lane_mut(&mut self, id: LaneId) -> &mut Lane {
+        &mut self.lanes[id as usize]
+    }
+
+    /// The lane of that destination and key; a message without a key opens one of its own.
+    pub(super) fn lane_of(&mut self, destination: &Destination, key: Option<&Key>, position: Position) -> LaneId {
+        let place = self.place_of(destination);
+        if let Some(key) = key
+            && let Some(id) = self.by_key.get(&(place, key.clone()))
+        {
+            return *id;
+        }
+        // A name costs an allocation and is needed only where lanes are blocked.
+        let name = (!self.blocked.is_empty()).then(|| LaneName::of(destination, key, position));
+        let mut lane = Lane::new(place, key.cloned(), name);
+        let is_blocked = lane.name.as_ref().is_some_and(|name| self.blocked.contains_key(name));
+        if is_blocked {
+            lane.standing = Standing::Blocked;
+        }
+        let id = self.insert(lane);
+        if is_blocked {
+            self.note_blocked(id);
+        }
+        if let Some(key) = key {
+            self.by_key.insert((place, key.clone()), id);
+        }
+        id
+    }
+
+    fn note_blocked(&mut self, id: LaneId) {
+        if let Some(name) = &self.lanes[id as usize].name
+            && let Some(known) = self.blocked.get_mut(name)
+        {
+            *known = Some(id);
+        }
+    }
+
+    fn insert(&mut self, lane: Lane) -> LaneId {
+        match self.free.pop() {
+            Some(id) => {
+                self.lanes[id as usize] = lane;
+                id
+            }
+            None => {
+                self.lanes.push(lane);
+                LaneId::try_from(self.lanes.len() - 1).unwrap_or(LaneId::MAX)
+            }
+        }
+    }
+
+    /// Forgets a lane of which nothing is left.
+    pub(super) fn forget_if_over(&mut self, id: LaneId) {
+        let lane = &mut self.lanes[id as usize];
+        if !lane.is_over() || lane.listed {
+            return;
+        }
+        if let Some(key) = lane.key.take() {
+            self.by_key.remove(&(lane.place, key));
+        }
+        if let Some(known) = lane.name.as_ref().and_then(|name| self.blocked.get_mut(name)) {
+            *known = None;
+        }
+        lane.standing = Standing::Gone;
+        self.free.push(id);
+    }
+
+    pub(super) fn place_of(&mut self, destination: &Destination) -> u32 {
+        if let Some(place) = self.by_destination.get(destination) {
+            return *place;
+        }
+        self.places.push(Place::new(destination.clone()));
+        let place = u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX);
+        self.by_destination.insert(destination.clone(), place);
+        place
+    }
+
+    /// Puts a lane among those that want to publish.
+    pub(super) fn list(&mut self, id: LaneId) {
+        let lane = &mut self.lanes[id as usize];
+        if lane.listed || !lane.wants_to_publish() {
+            return;
+        }
+        lane.listed = true;
+        let index = lane.place;
+        let place = &mut self.places[index as usize];
+        if place.ready.is_empty() {
+            self.active.push_back(index);
+        }
+        place.ready.push_back(id);
+    }
+
+    /// The lane's name, made when it is first needed.
+    pub(super) fn name_of(&mut self, id: LaneId) -> LaneName {
+        let lane = &self.lanes[id as usize];
+        if let Some(name) = &lane.name {
+            return name.clone();
+        }
+        let head = lane.whole().next().and_then(|number| self.inflight.position(number));
+        let destination = &self.places[lane.place as usize].destination;
+        let name = LaneName::of(destination, lane.key.as_ref(), head.unwrap_or(Position::new(0, 0, 0)));
+        self.lanes[id as usize].name = Some(name.clone());
+        name
+    }
+
+    /// Whether other lanes succeed: at the lane's own place, or anywhere else.
+    pub(super) fn others_flow(&self, place: u32, now: Instant) -> bool {
+        self.places[place as usize].flows(now) || self.elsewhere_flows(place, now)
+    }
+
+    /// Whether another destination succeeds.
+    pub(super) fn elsewhere_flows(&self, place: u32, now: Instant) -> bool {
+        (0..)
+            .zip(&self.places)
+            .any(|(index, other)| index != place && other.flows(now))
+    }
+
+    pub(super) fn settle(&mut self, number: u64) {
+        if self.inflight.settle(number).is_some() {
+            self.unconfirmed = true;
+        }
+    }
+
+    /// R1–R5, R9 between two steps; the others are the simulation's to see.
+    pub(super) fn assert_rules(&mut self) {
+        debug_assert!(
+            self.inflight.watermark() >= self.last_watermark,
+            "R4: the watermark is monotone"
+        );
+        self.last_watermark = self.inflight.watermark();
+        #[cfg(debug_assertions)]
+        for lane in &self.lanes {
+            let sorted = lane.whole().zip(lane.whole().skip(1)).all(|(a, b)| a < b);
+            debug_assert!(sorted, "R2: a lane is in position order");
+            debug_assert!(
+                lane.unanswered as usize <= lane.run.len(),
+                "R1: answers belong to the one run in flight"
+            );
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What a relay tells about itself: the facts behind `/status`, without a format.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::message::Position;
+
+/// What a relay is doing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RelayState {
+    /// Not yet in touch with its database.
+    #[default]
+    Starting,
+    /// Publishing under the lease.
+    Leading,
+    /// Another process leads.
+    Standby,
+    /// Reading the table after the log was lost.
+    CatchingUp,
+    /// Stopped by an incident until somebody accepts it, or by an outage of its database.
+    Blocked,
+    /// Finishing.
+    Draining,
+    /// Stopped for good.
+    Halted,
+}
+
+/// Lanes by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LaneCounts {
+    /// In memory and publishing.
+    pub flowing: usize,
+    /// In memory and waiting for their next attempt.
+    pub resting: usize,
+    /// Blocked in the database.
+    pub parked: usize,
+}
+
+/// The newest failure worth showing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastError {
+    /// When.
+    pub at: Timestamp,
+    /// Its kind, as in a letter.
+    pub kind: String,
+    /// What happened and what to do.
+    pub message: String,
+}
+
+/// A suspected loss (G8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The incident's pinned kind.
+    pub kind: String,
+    /// Where the range begins.
+    pub from: String,
+    /// Where it ends.
+    pub to: String,
+    /// When it was noticed.
+    pub at: Timestamp,
+}
+
+/// Everything about one relay.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    /// What it is doing.
+    pub state: RelayState,
+    /// Kind of its source: `cursor` or `wal`.
+    pub source: &'static str,
+    /// The watermark.
+    pub position: Option<Position>,
+    /// Rows that wait.
+    pub backlog: Option<u64>,
+    /// Age of the oldest of them.
+    pub oldest_age: Option<Duration>,
+    /// Messages read and not settled.
+    pub in_flight: usize,
+    /// Lanes by state.
+    pub lanes: LaneCounts,
+    /// Open letters by state, as counted by the database.
+    pub letters: Vec<(&'static str, u64)>,
+    /// Messages that became durable at the broker since the process began.
+    pub published: u64,
+    /// Database and broker were reachable when last used.
+    pub ready: bool,
+    /// The newest failure, until it is over.
+    pub last_error: Option<LastError>,
+    /// Suspected losses.
+    pub loss_suspected: Vec<Loss>,
+}
+
+// === impl RelayState ===
+
+impl RelayState {
+    /// The pinned name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Leading => "leading",
+            Self::Standby => "standby",
+            Self::CatchingUp => "catching_up",
+            Self::Blocked => "blocked",
+            Self::Draining => "draining",
+            Self::Halted => "halted",
+        }
+    }
+}

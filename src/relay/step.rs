@@ -1,0 +1,326 @@
+//! The relay's reducer: one event in, state changed, effects out.
+//!
+//! Promises: total (it may assert, it cannot fail); events change state, only `plan` emits what is to be done next.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::event::{Effect, Event, Notice};
+use super::lane::{LaneId, Standing};
+use super::plan::plan;
+use super::state::{Asking, Draining, Flight, OnReject, State};
+use crate::contract::{Answer, Outbound, Page, Receipt, Rejection, Ticket};
+use crate::delivery::verdict::{DESTINATION_REST_FIRST, DESTINATION_REST_MAX, Surroundings, Verdict, judge};
+use crate::delivery::{Address, Cause, Destination, Failure, FailureKind, Moment, RestPolicy};
+use crate::message::{Body, Message};
+
+/// How long a drain goes on reading its last window (S37); what is left of it is replayed by the next holder.
+const LAST_WINDOW_MAX: Duration = Duration::from_secs(5);
+
+/// Lets `event` happen at that moment; `out` receives what is to be done.
+pub fn step(state: &mut State, event: Event, at: Moment, out: &mut Vec<Effect>) {
+    match event {
+        Event::Fetched(page) => admit(state, page),
+        Event::Woken => state.asking = Asking::No,
+        Event::FetchFailed(rest) => state.asking = Asking::After(at.now + rest),
+        Event::Answered(answers) => answered(state, answers, at, out),
+        Event::Confirmed => state.confirming = false,
+        Event::ConfirmFailed(rest) => {
+            state.confirming = false;
+            state.unconfirmed = true;
+            state.confirm_after = Some(at.now + rest);
+        }
+        Event::Stored(kept) => state.stored(&kept, out),
+        Event::Picked(due) => state.picked(due, at),
+        Event::Closed(free) => state.closed(free, at, out),
+        Event::DeskFailed(rest) => state.desk.failed(at.now + rest),
+        Event::Trusted(until) => state.trust_until = Some(until),
+        Event::Drain => {
+            if state.draining == Draining::No {
+                state.draining = Draining::LastWindow {
+                    until: at.now + LAST_WINDOW_MAX,
+                    asked: false,
+                };
+                if state.asking != Asking::Yes {
+                    state.asking = Asking::No;
+                }
+            }
+        }
+        Event::Tick => {}
+    }
+    state.assert_rules();
+    plan(state, at, out);
+}
+
+/// Puts what was read into its lanes.
+fn admit(state: &mut State, page: Page) {
+    state.asking = if page.messages.is_empty() && !page.more {
+        Asking::Idle
+    } else {
+        Asking::No
+    };
+    if matches!(state.draining, Draining::LastWindow { asked: true, .. }) && !page.more {
+        state.draining = Draining::Finishing;
+    }
+    for message in page.messages {
+        let (address, failure) = match state.settings.router.address(&message) {
+            Ok(address) => (address, withheld(&message)),
+            Err(failure) => (nowhere(&message), Some(failure)),
+        };
+        let lane = state.lane_of(&address.destination, address.key.as_ref(), message.position);
+        let (position, cost) = (message.position, message.cost());
+        let flight = Flight {
+            outbound: Outbound {
+                ticket: Ticket(0),
+                message,
+                address,
+            },
+            lane,
+            unsendable: failure.is_some(),
+            failure: failure.map(Arc::new),
+        };
+        let number = state.inflight.push(position, cost, flight);
+        if let Some(flight) = state.inflight.get_mut(number) {
+            flight.outbound.ticket = Ticket(number);
+        }
+        state.lane_mut(lane).queue.push_back(number);
+        if matches!(state.lane_mut(lane).standing, Standing::Blocked) {
+            state.desk.want(lane);
+        }
+        state.list(lane);
+    }
+}
+
+/// A row that the source did not read can only become a letter.
+fn withheld(message: &Message) -> Option<Failure> {
+    let Body::Withheld { bytes } = message.body else {
+        return None;
+    };
+    Some(Failure::new(
+        FailureKind::Message,
+        "LargerThanLimits",
+        format!(
+            "the row has {bytes} bytes, more than `limits.bytes` lets into memory; raise it, or write smaller rows"
+        ),
+    ))
+}
+
+/// The lane of messages that `route` cannot place: one per key, apart from every real destination.
+fn nowhere(message: &Message) -> Address {
+    let destination: Destination = std::iter::once("").collect();
+    Address {
+        destination,
+        key: message.key.clone(),
+        headers: Arc::default(),
+    }
+}
+
+/// Takes receipts: durable ones settle at once, a run ends with its last answer.
+fn answered(state: &mut State, answers: Vec<Answer>, at: Moment, out: &mut Vec<Effect>) {
+    for Answer { ticket, receipt } in answers {
+        if state.desk.owns(ticket) {
+            state.letter_answered(ticket, receipt, at, out);
+            continue;
+        }
+        let Some(flight) = state.inflight.get_mut(ticket.0) else {
+            state.desk.ghost_answered(ticket.0);
+            continue;
+        };
+        let lane = flight.lane;
+        match receipt {
+            Receipt::Durable => {
+                state.settle(ticket.0);
+                state.published += 1;
+            }
+            Receipt::Failed(failure) => flight.failure = Some(failure),
+            Receipt::NotAttempted => {}
+        }
+        let lane_state = state.lane_mut(lane);
+        lane_state.unanswered = lane_state.unanswered.saturating_sub(1);
+        if lane_state.unanswered == 0 {
+            finish_run(state, lane, at, out);
+        }
+    }
+}
+
+/// A run is wholly answered: what is left goes back to the front, and the verdict follows.
+fn finish_run(state: &mut State, id: LaneId, at: Moment, out: &mut Vec<Effect>) {
+    let run = std::mem::take(&mut state.lane_mut(id).run);
+    let left: Vec<u64> = run
+        .iter()
+        .copied()
+        .filter(|number| state.inflight.get(*number).is_some())
+        .collect();
+    let place = state.lane_mut(id).place;
+    state.flying -= 1;
+    state.places[place as usize].flying -= 1;
+    if left.len() < run.len() {
+        if state.places[place as usize].succeeded(at.now) {
+            out.push(Effect::Tell(Notice::DestinationBack(
+                state.places[place as usize].destination.clone(),
+            )));
+        }
+        tell_broken_order(state, id, (&run, &left), out);
+        state.lane_mut(id).succeeded();
+    }
+    if left.is_empty() {
+        state.list(id);
+        state.forget_if_over(id);
+        return;
+    }
+    let failure = left
+        .iter()
+        .find_map(|number| state.inflight.get_mut(*number)?.failure.take())
+        .unwrap_or_else(|| {
+            Arc::new(Failure::new(
+                FailureKind::Transient,
+                "NotAttempted",
+                "the run was not attempted",
+            ))
+        });
+    lane_failed(state, id, (&left, failure), at, out);
+}
+
+/// The receipts tell the truth even when the broker broke its order.
+fn tell_broken_order(
+    state: &mut State,
+    id: LaneId,
+    parts: (&std::collections::VecDeque<u64>, &[u64]),
+    out: &mut Vec<Effect>,
+) {
+    let (run, left) = parts;
+    let Some(first_left) = left.first() else { return };
+    let Some(passed) = run.iter().find(|number| *number > first_left && !left.contains(number)) else {
+        return;
+    };
+    if let (Some(failed), Some(durable)) = (state.inflight.position(*first_left), state.inflight.position(*passed)) {
+        let lane = state.name_of(id);
+        out.push(Effect::Tell(Notice::OrderBroken { lane, failed, durable }));
+    }
+}
+
+/// The head of a lane failed: rest, park, or whatever the table says.
+pub(super) fn lane_failed(
+    state: &mut State,
+    id: LaneId,
+    failed: (&[u64], Arc<Failure>),
+    at: Moment,
+    out: &mut Vec<Effect>,
+) {
+    let (left, failure) = failed;
+    let place = state.lane_mut(id).place;
+    if state.lane_mut(id).failures == 0 {
+        state.places[place as usize].failing_lanes += 1;
+    }
+    let around = Surroundings {
+        others_flow: state
+            .lane_mut(id)
+            .failing_since
+            .is_some_and(|since| state.places[place as usize].last_success > Some(since)),
+        failing_lanes: state.places[place as usize].failing_lanes,
+        attempts: state.lane_mut(id).attempts,
+        attempts_max: state.settings.rest.attempts_max,
+    };
+    state.lane_mut(id).failed(left, Arc::clone(&failure), at.now);
+    match judge(failure.kind, around) {
+        Verdict::Refuse => refuse(state, id, out),
+        Verdict::RestLane { counts } => {
+            let rest = state.settings.rest;
+            let lane = state.lane_mut(id);
+            lane.attempts += u32::from(counts);
+            let until = at.now
+                + rest
+                    .after(lane.failures, at.draw(u64::from(id)))
+                    .max(failure.retry_after.unwrap_or_default());
+            lane.standing = Standing::Resting(until);
+            state.resting.insert((until, id));
+        }
+        Verdict::RestDestination => {
+            rest_place(state, place, (failure.kind, None), at, out);
+            state.list(id);
+        }
+        Verdict::RestMisconfigured => {
+            rest_place(state, place, (failure.kind, Some(DESTINATION_REST_FIRST)), at, out);
+            state.list(id);
+        }
+    }
+}
+
+/// Rests a destination: by the relay's own policy, or steadily from `first` upwards.
+pub(super) fn rest_place(
+    state: &mut State,
+    index: u32,
+    why: (FailureKind, Option<Duration>),
+    at: Moment,
+    out: &mut Vec<Effect>,
+) {
+    let (kind, first) = why;
+    let policy = state.settings.rest;
+    let place = &mut state.places[index as usize];
+    if place.rests_until.is_some_and(|until| until > at.now) {
+        return;
+    }
+    place.rests = place.rests.saturating_add(1);
+    let rest = match first {
+        Some(first) => RestPolicy::steady(first, DESTINATION_REST_MAX, place.rests),
+        None => policy.after(place.rests, at.draw(u64::MAX - u64::from(index))),
+    };
+    if place.rest(rest, at.now) {
+        out.push(Effect::Tell(Notice::DestinationRests {
+            destination: place.destination.clone(),
+            kind,
+        }));
+    }
+}
+
+/// The head can never pass.
+fn refuse(state: &mut State, id: LaneId, out: &mut Vec<Effect>) {
+    let head = state.lane_mut(id).queue.front().copied();
+    let sendable = head
+        .and_then(|number| state.inflight.get(number))
+        .is_some_and(|flight| !flight.unsendable);
+    let dead_already = state.lane_mut(id).dead.is_some();
+    match state.settings.on_reject {
+        OnReject::Halt => {
+            if let Some(position) = head.and_then(|number| state.inflight.position(number)) {
+                out.push(Effect::Halt(position));
+            }
+            state.stepped_down = true;
+        }
+        OnReject::DeadLetter if sendable && !dead_already => {
+            state.lane_mut(id).dead = head.and_then(|number| dead_address(state, id, number));
+            if state.lane_mut(id).dead.is_some() {
+                state.list(id);
+            } else {
+                park(state, id);
+            }
+        }
+        OnReject::Park | OnReject::DeadLetter => park(state, id),
+    }
+}
+
+fn park(state: &mut State, id: LaneId) {
+    let lane = state.lane_mut(id);
+    lane.standing = Standing::Storing;
+    lane.store_cause = Cause::Rejected;
+    state.desk.want(id);
+}
+
+/// Where the head goes as a dead letter, with what its world wants to know about it.
+fn dead_address(state: &mut State, id: LaneId, number: u64) -> Option<Address> {
+    let failure = state.lane_mut(id).last_failure.clone()?;
+    let attempts = state.lane_mut(id).attempts;
+    let Outbound { message, address, .. } = state.inflight.get(number)?.outbound.clone();
+    let dead_letter = state.settings.dead_letter.as_mut()?;
+    let mut dead = dead_letter
+        .router
+        .address_from(&message, &address.destination.to_string())
+        .ok()?;
+    dead.headers = (dead_letter.headers)(&Rejection {
+        message: &message,
+        from: &address,
+        failure: &failure,
+        attempts,
+    });
+    Some(dead)
+}

@@ -1,0 +1,3 @@
+//! Adapters against real servers.
+
+mod postgres_ground;

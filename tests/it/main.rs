@@ -1,0 +1,5 @@
+//! The integration binary: one link, many suites; only `mod` lines.
+
+mod backends;
+mod scenarios;
+mod support;

@@ -1,0 +1,35 @@
+//! The truth ledger: what was committed, what arrived, and a pure verdict over the two.
+//!
+//! ```text
+//!   workload ──one transaction──▶ twinbox.outbox ──▶ twinbox ──▶ Kafka
+//!       └──────same transaction──▶ ledger.truth                    │ observer (own client, from offset 0)
+//!                                       └────────▶ checker ◀───────┘
+//! ```
+
+pub mod checker;
+pub mod dice;
+pub mod observer;
+mod transaction;
+pub mod workload;
+
+use sha2::{Digest, Sha256};
+
+/// What must arrive byte for byte: key, payload and the header `note`, each told apart from *absent*.
+#[must_use]
+pub fn fingerprint(key: Option<&[u8]>, payload: Option<&[u8]>, note: Option<&[u8]>) -> String {
+    let mut digest = Sha256::new();
+    for part in [key, payload, note] {
+        match part {
+            None => digest.update([0]),
+            Some(bytes) => {
+                digest.update([1]);
+                digest.update((bytes.len() as u64).to_be_bytes());
+                digest.update(bytes);
+            }
+        }
+    }
+    digest.finalize()[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

@@ -1,0 +1,60 @@
+//! Where the shared live servers are, and what happens without them.
+
+use std::env;
+
+/// The servers every live test of this run shares: a test may fill them, never hurt them.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// URL of a superuser's database.
+    pub postgres: String,
+    /// `host:port,…`
+    pub kafka: String,
+}
+
+/// The servers, or `None` after one line that says what was skipped.
+///
+/// # Panics
+/// With `REQUIRE_LIVE=1`: a live suite without its server is a failure there.
+#[must_use]
+pub fn servers(test: &str) -> Option<Live> {
+    Some(Live {
+        postgres: postgres(test)?,
+        kafka: kafka(test)?,
+    })
+}
+
+/// `TEST_POSTGRES`, see [`servers`].
+#[must_use]
+pub fn postgres(test: &str) -> Option<String> {
+    server("TEST_POSTGRES", test)
+}
+
+/// `TEST_KAFKA`, see [`servers`].
+#[must_use]
+pub fn kafka(test: &str) -> Option<String> {
+    server("TEST_KAFKA", test)
+}
+
+/// The full sizes of the campaign instead of the small ones of `make test`.
+#[must_use]
+pub fn campaign() -> bool {
+    flag("TWINBOX_CAMPAIGN")
+}
+
+/// `1` is yes.
+#[must_use]
+pub fn flag(variable: &str) -> bool {
+    env::var(variable).is_ok_and(|value| value == "1")
+}
+
+fn server(variable: &str, test: &str) -> Option<String> {
+    let found = env::var(variable).ok().filter(|value| !value.is_empty());
+    if found.is_none() {
+        assert!(
+            !flag("REQUIRE_LIVE"),
+            "{test}: {variable} is not set and REQUIRE_LIVE=1"
+        );
+        println!("{test}: skipped, {variable} is not set");
+    }
+    found
+}
