@@ -1,3 +1,6 @@
 //! Adapters against real servers.
 
+#[cfg(feature = "kafka")]
+mod kafka;
+mod memory;
 mod postgres_ground;
