@@ -8,6 +8,7 @@
 mod backends;
 #[cfg(test)]
 mod outside;
+mod conformance;
 mod scenarios;
 #[cfg(test)]
 mod support;
