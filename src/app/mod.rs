@@ -5,7 +5,6 @@
 
 pub mod admin;
 pub mod assemble;
-pub mod brokers;
 pub mod drain;
 pub mod export;
 pub mod gauges;
