@@ -4,6 +4,7 @@
 //! of that message, never an empty name (a missing *key* is no key).
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::{Address, Destination, Failure, FailureKind};
@@ -163,6 +164,30 @@ impl Route {
         let mut text = String::new();
         self.key.render(message, topic, &mut text).ok()?;
         Some(Key::from(text.as_str()))
+    }
+}
+
+impl fmt::Display for Route {
+    /// The templates of the destination and the key: what decides which lane a message belongs to (S36).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for field in &self.fields {
+            write!(f, "{field} ")?;
+        }
+        write!(f, "key {}", self.key)
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(text),
+            Piece::AggregateType => f.write_str("{aggregatetype}"),
+            Piece::AggregateId => f.write_str("{aggregateid}"),
+            Piece::Type => f.write_str("{type}"),
+            Piece::Id => f.write_str("{id}"),
+            Piece::Header(name) => write!(f, "{{header:{name}}}"),
+            Piece::Topic => f.write_str("{topic}"),
+        })
     }
 }
 
