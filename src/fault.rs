@@ -81,7 +81,10 @@ mod armed {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "faults are armed from outside, for test builds only")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "faults are armed from outside, for test builds only"
+    )]
     fn variable(name: &str) -> Option<String> {
         std::env::var(name).ok()
     }
@@ -95,11 +98,18 @@ mod armed {
         let (name, rest) = entry.split_once('=')?;
         let (action, at) = rest.split_once('@').unwrap_or((rest, "1"));
         let at = at.parse().ok()?;
-        Some(Armed { name: name.to_owned(), action: action.to_owned(), at, hits: AtomicU64::new(0) })
+        Some(Armed {
+            name: name.to_owned(),
+            action: action.to_owned(),
+            at,
+            hits: AtomicU64::new(0),
+        })
     }
 
     fn note(name: &str) {
-        let Some(path) = variable("TWINBOX_FAULT_LOG") else { return };
+        let Some(path) = variable("TWINBOX_FAULT_LOG") else {
+            return;
+        };
         if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(path) {
             // A hit that cannot be noted makes the sweep fail, which is what should be seen.
             let _ = writeln!(file, "{name}");

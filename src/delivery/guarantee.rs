@@ -65,12 +65,22 @@ pub fn relay(facts: Facts) -> [Guarantee; 4] {
 
 fn no_loss(broker: Capabilities) -> Guarantee {
     let (holds, reason) = if broker.survives {
-        (true, "a row is settled only when the broker acknowledged it durably, or when it is stored as a letter; the \
-                broker must keep what it acknowledged (doctor checks its settings)")
+        (
+            true,
+            "a row is settled only when the broker acknowledged it durably, or when it is stored as a letter; the \
+                broker must keep what it acknowledged (doctor checks its settings)",
+        )
     } else {
-        (false, "this broker forgets what it acknowledged when its process ends; publish to another one")
+        (
+            false,
+            "this broker forgets what it acknowledged when its process ends; publish to another one",
+        )
     };
-    Guarantee { level: Level::NoLoss, holds, reason: reason.to_owned() }
+    Guarantee {
+        level: Level::NoLoss,
+        holds,
+        reason: reason.to_owned(),
+    }
 }
 
 fn order(facts: Facts) -> Guarantee {
@@ -81,29 +91,50 @@ fn order(facts: Facts) -> Guarantee {
         Order::Group => Some("message group"),
     };
     let (holds, reason) = match inside {
-        None => (false, "this destination has no order of its own; use an ordered one, or leave `order` out".to_owned()),
+        None => (
+            false,
+            "this destination has no order of its own; use an ordered one, or leave `order` out".to_owned(),
+        ),
         Some(_) if facts.passes_rejected => (
             false,
             "`on_reject: dead_letter` lets a key flow on past a rejected message; use `on_reject: park`".to_owned(),
         ),
-        Some(inside) => (true, format!("first occurrences of a key keep outbox order inside their {inside}; across keys there is none")),
+        Some(inside) => (
+            true,
+            format!("first occurrences of a key keep outbox order inside their {inside}; across keys there is none"),
+        ),
     };
-    Guarantee { level: Level::Order, holds, reason }
+    Guarantee {
+        level: Level::Order,
+        holds,
+        reason,
+    }
 }
 
 fn effect_once() -> Guarantee {
     let reason = "a relay delivers at least once: a crash may repeat messages with the same id; only a consumer with an \
                   inbox makes the effect happen once";
-    Guarantee { level: Level::EffectOnce, holds: false, reason: reason.to_owned() }
+    Guarantee {
+        level: Level::EffectOnce,
+        holds: false,
+        reason: reason.to_owned(),
+    }
 }
 
 fn tls(facts: Facts) -> Guarantee {
     let (holds, reason) = match (facts.broker_encrypted, facts.database_encrypted) {
         (true, true) => (true, "both connections are encrypted"),
         (false, _) => (false, "the broker's connection is plaintext; add `tls: {}` to it"),
-        (true, false) => (false, "the database may be reached in plaintext; add `sslmode=verify-full` or `database.tls.ca`"),
+        (true, false) => (
+            false,
+            "the database may be reached in plaintext; add `sslmode=verify-full` or `database.tls.ca`",
+        ),
     };
-    Guarantee { level: Level::Tls, holds, reason: reason.to_owned() }
+    Guarantee {
+        level: Level::Tls,
+        holds,
+        reason: reason.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -111,21 +142,50 @@ mod tests {
     use super::*;
 
     fn facts(order: Order, survives: bool) -> Facts {
-        let broker = Capabilities { order, run_max: 1, message_bytes_max: 1, survives, tombstones: true };
-        Facts { broker, passes_rejected: false, broker_encrypted: true, database_encrypted: true }
+        let broker = Capabilities {
+            order,
+            run_max: 1,
+            message_bytes_max: 1,
+            survives,
+            tombstones: true,
+        };
+        Facts {
+            broker,
+            passes_rejected: false,
+            broker_encrypted: true,
+            database_encrypted: true,
+        }
     }
 
     #[test]
     fn an_unordered_broker_is_never_said_to_keep_order() {
         assert!(!relay(facts(Order::None, true))[1].holds);
         assert!(relay(facts(Order::Partition, true))[1].holds);
-        assert!(!relay(Facts { passes_rejected: true, ..facts(Order::Partition, true) })[1].holds);
+        assert!(
+            !relay(Facts {
+                passes_rejected: true,
+                ..facts(Order::Partition, true)
+            })[1]
+                .holds
+        );
     }
 
     #[test]
     fn plaintext_anywhere_is_no_tls_and_memory_is_no_loss() {
-        assert!(!relay(Facts { database_encrypted: false, ..facts(Order::Group, true) })[3].holds);
-        assert!(!relay(Facts { broker_encrypted: false, ..facts(Order::Group, true) })[3].holds);
+        assert!(
+            !relay(Facts {
+                database_encrypted: false,
+                ..facts(Order::Group, true)
+            })[3]
+                .holds
+        );
+        assert!(
+            !relay(Facts {
+                broker_encrypted: false,
+                ..facts(Order::Group, true)
+            })[3]
+                .holds
+        );
         assert!(!relay(facts(Order::Group, false))[0].holds);
     }
 

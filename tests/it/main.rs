@@ -2,4 +2,5 @@
 
 mod backends;
 mod scenarios;
+mod simulation;
 mod support;
