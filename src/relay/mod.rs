@@ -13,10 +13,12 @@
 
 mod blocked;
 mod desk;
+mod due;
 mod event;
 mod keeper;
 mod lane;
 mod lead;
+mod pinned;
 mod place;
 mod plan;
 mod reader;
