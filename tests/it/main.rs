@@ -11,4 +11,5 @@ mod outside;
 mod conformance;
 mod scenarios;
 #[cfg(test)]
+mod simulation;
 mod support;
