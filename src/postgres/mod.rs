@@ -13,6 +13,7 @@
 //! | `lease`, `fence` | who may act, and what every write carries |
 //! | `cursor`, `snapshot`, `progress`, `wake` | windows: read, replayed, settled, waited for |
 //! | `letters` | blocked lanes and their messages |
+//! | `destinations` | partition counts and acknowledged offsets, across restarts |
 //! | `answer` | database trouble in the contracts' words |
 
 pub mod adopt;
@@ -20,6 +21,7 @@ mod answer;
 pub mod config;
 pub mod connect;
 mod cursor;
+mod destinations;
 pub mod failure;
 mod fence;
 pub mod identifier;

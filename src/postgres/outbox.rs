@@ -11,6 +11,7 @@ use tokio_postgres::types::Type;
 use super::answer::{away, unreachable};
 use super::connect::{Connector, Direct, Pool};
 use super::cursor::{CursorSource, CursorText, History, Identity, Parts, Shared, floorless, route_changed};
+use super::destinations::{DestinationsText, RelayDestinations};
 use super::fence::Fence;
 use super::identifier::Schema;
 use super::lease::{LeaseText, RowLease};
@@ -64,6 +65,7 @@ struct Texts {
     cursor: CursorText,
     lease: Arc<LeaseText>,
     letters: Arc<LettersText>,
+    destinations: Arc<DestinationsText>,
 }
 
 // === impl PostgresOutbox ===
@@ -76,6 +78,7 @@ impl PostgresOutbox {
             cursor: CursorText::new(&options.schema),
             lease: Arc::new(LeaseText::new(&options.schema)),
             letters: Arc::new(LettersText::new(&options.schema)),
+            destinations: Arc::new(DestinationsText::new(&options.schema)),
         };
         Self {
             connector,
@@ -94,6 +97,11 @@ impl PostgresOutbox {
         self.bind(direct.client(), &fence, (&identity, &history)).await?;
         let shared = Shared::new(self.load(direct.client(), &history).await?);
         let source = self.source(direct, &fence, (&identity, &shared)).await?;
+        let destinations = RelayDestinations {
+            pool: self.pool.clone(),
+            text: Arc::clone(&self.texts.destinations),
+            fence: fence.clone(),
+        };
         let letters = RelayLetters {
             pool: self.pool.clone(),
             text: Arc::clone(&self.texts.letters),
@@ -105,6 +113,7 @@ impl PostgresOutbox {
         Ok(Opened {
             source: Box::new(source),
             letters: Arc::new(letters),
+            destinations: Arc::new(destinations),
             told: history.told.into_iter().collect(),
         })
     }
