@@ -13,6 +13,7 @@
 //! | `lease`, `fence` | who may act, and what every write carries |
 //! | `cursor`, `snapshot`, `progress`, `wake` | windows: read, replayed, settled, waited for |
 //! | `letters` | blocked lanes and their messages |
+//! | `desk` | what an operator does with letters and relays |
 //! | `destinations` | partition counts and acknowledged offsets, across restarts |
 //! | `answer` | database trouble in the contracts' words |
 
@@ -21,6 +22,7 @@ mod answer;
 pub mod config;
 pub mod connect;
 mod cursor;
+pub mod desk;
 mod destinations;
 pub mod failure;
 mod fence;
