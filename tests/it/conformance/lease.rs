@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use twinbox::contract::{Held, Lease, StoreError};
 
-use super::Place;
+use super::place::Place;
 
 async fn take(lease: &mut Box<dyn Lease>) -> Option<Held> {
     lease.acquire().await.expect("an answer")

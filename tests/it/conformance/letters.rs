@@ -7,7 +7,7 @@ use twinbox::contract::{Append, CloseRun, DueLane, LetterStore, Next, Opened, Pa
 use twinbox::delivery::{Cause, Destination, Failure, FailureKind, LaneName};
 use twinbox::message::{Message, Position};
 
-use super::{Place, ROOM, bodies, body, positions, read_all, read_until, settled_but, start, stop, write};
+use super::place::{Place, ROOM, bodies, body, positions, read_all, read_until, settled_but, start, stop, write};
 
 fn lane(key: &str) -> LaneName {
     let destination: Destination = std::iter::once("order.events").collect();

@@ -3,7 +3,9 @@
 use twinbox::contract::{Room, StoreError};
 use twinbox::message::Body;
 
-use super::{Place, ROOM, Transaction, bodies, body, positions, read_all, read_until, settled_but, start, stop, write};
+use super::place::{
+    Place, ROOM, Transaction, bodies, body, positions, read_all, read_until, settled_but, start, stop, write,
+};
 
 pub(crate) async fn p1_positions_strictly_increase(place: &impl Place) {
     let (_lease, _held, mut opened) = start(place).await;

@@ -12,7 +12,7 @@ use twinbox::message::{Message, Position};
 use uuid::Uuid;
 
 use super::rig::Rig;
-use crate::conformance::{Place, body, start};
+use crate::conformance::place::{Place, body, start};
 
 const WRITERS: u64 = 24;
 const TRANSACTIONS: u64 = 60;

@@ -10,7 +10,7 @@ use twinbox::postgres::migrate::{self, Options, Payload};
 use twinbox::postgres::{Connector, PostgresOutbox, RelayOptions, Schema, Session, Start, Target};
 use twinbox::setting::TlsConfig;
 
-use crate::conformance::{Place, Transaction};
+use crate::conformance::place::{Place, Transaction};
 use crate::support::live;
 use crate::support::postgres::{Database, Login, connect};
 
