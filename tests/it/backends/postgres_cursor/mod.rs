@@ -3,3 +3,4 @@
 mod conformance;
 mod interleaved;
 mod rig;
+mod schedules;
