@@ -130,11 +130,6 @@ impl PostgresOutbox {
             shared,
             bytes_max: self.options.bytes,
         };
-        let destinations = RelayDestinations {
-            pool: self.pool.clone(),
-            text: Arc::clone(&self.texts.destinations),
-            fence: letters.fence.clone(),
-        };
         Ok(Opened {
             source: Box::new(source),
             letters: Arc::new(letters),

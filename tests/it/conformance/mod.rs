@@ -4,8 +4,8 @@
 //! read back with a client of its own.
 
 pub mod desk;
-pub(crate) mod lease;
-pub(crate) mod letters;
-pub(crate) mod place;
+pub mod lease;
+pub mod letters;
+pub mod place;
 pub mod publisher;
-pub(crate) mod source;
+pub mod source;

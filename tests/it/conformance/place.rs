@@ -1,4 +1,4 @@
-//! A store, as the suites of lease, source and letters see it.
+//! What the suites of source, lease and letters want of a store, and what they share.
 //!
 //! A store adopts a suite by implementing [`Place`]: how to write rows, how to start a process of the relay, what an
 //! operator does. Then it calls each function from a test of its own.
