@@ -61,7 +61,10 @@ async fn an_outage_ends_nothing_and_is_told() {
         assert_eq!(http::get(&admin, path).await.expect(path).status, 200, "{path}");
     }
     let metrics = http::get(&admin, "/metrics").await.expect("metrics").body;
-    assert!(metrics.contains("twinbox_relay_leader{relay=\"orders\"} 0"), "{metrics}");
+    assert!(
+        metrics.contains("twinbox_relay_leader{relay=\"orders\"} 0"),
+        "{metrics}"
+    );
     let (end, _) = relay.terminate(Duration::from_secs(20)).await;
     assert_eq!(end, "exit 0", "{}", relay.words());
     assert!(!relay.log_text().contains("canary"), "{}", relay.log_text());
@@ -103,9 +106,14 @@ async fn a_hook_leaves_relays_running() {
     let asked = http::post(&admin, "/drain").await.expect("an answer");
     assert_eq!(asked.status, 202);
     let drained = http::get(&admin, "/drain?wait=5s").await.expect("an answer");
-    assert_eq!((drained.status, drained.json().expect("JSON")), (200, json!({"state": "drained"})));
+    assert_eq!(
+        (drained.status, drained.json().expect("JSON")),
+        (200, json!({"state": "drained"}))
+    );
     assert_eq!(http::post(&admin, "/resume").await.expect("an answer").status, 403);
-    let status = twinbox(&[]).args(["drain", "--wait", "--url", &format!("http://{admin}")]).status();
+    let status = twinbox(&[])
+        .args(["drain", "--wait", "--url", &format!("http://{admin}")])
+        .status();
     assert_eq!(status.expect("the binary was built").code(), Some(0));
     relay.must_be_up();
     assert_eq!(relay.status().await.expect("a status")["state"], "starting");
