@@ -6,11 +6,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use deadpool_postgres::deadpool::managed;
+use deadpool::managed;
 
 use crate::contract::Boxed;
 use crate::delivery::{Failure, FailureKind};
-use crate::operate::letters::{Change, Count, Desk, Detail, Entry, EntryError, EntrySource, ErrorCount, Selection, Verb};
+use crate::operate::letters::{
+    Change, Count, Desk, Detail, Entry, EntryError, EntrySource, ErrorCount, Selection, Verb,
+};
 use crate::postgres::desk::{self, DeskError, Lanes, Listed, Order, Shown};
 use crate::postgres::{ConnectError, Connector, Kind, Pool, Schema};
 
@@ -135,7 +137,9 @@ fn tally(errors: impl Iterator<Item = (String, i64)>) -> Vec<ErrorCount> {
     for (error, letters) in errors {
         *by_error.entry(error).or_default() += letters.unsigned_abs();
     }
-    let counts = by_error.into_iter().map(|(error, letters)| ErrorCount { error, letters });
+    let counts = by_error
+        .into_iter()
+        .map(|(error, letters)| ErrorCount { error, letters });
     let mut counts: Vec<ErrorCount> = counts.collect();
     counts.sort_by_key(|count| std::cmp::Reverse(count.letters));
     counts
@@ -215,7 +219,9 @@ fn detail(shown: Shown) -> Detail {
 fn readable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        Err(_) => bytes.iter().fold("\\x".to_owned(), |text, byte| format!("{text}{byte:02x}")),
+        Err(_) => bytes
+            .iter()
+            .fold("\\x".to_owned(), |text, byte| format!("{text}{byte:02x}")),
     }
 }
 
@@ -278,7 +284,10 @@ mod tests {
     fn the_most_frequent_error_comes_first() {
         let errors = [("a", 1), ("b", 2), ("a", 3)];
         let counts = tally(errors.into_iter().map(|(error, letters)| (error.to_owned(), letters)));
-        let seen: Vec<(&str, u64)> = counts.iter().map(|count| (count.error.as_str(), count.letters)).collect();
+        let seen: Vec<(&str, u64)> = counts
+            .iter()
+            .map(|count| (count.error.as_str(), count.letters))
+            .collect();
         assert_eq!(seen, [("a", 4), ("b", 2)]);
     }
 

@@ -70,7 +70,7 @@ pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> 
     let id = desk.enqueue(direct.client(), &event).await?;
     direct.close().await;
     if stage.console.json() {
-        stage.console.document(&json!({ "id": id }))?;
+        stage.console.document(&json!({ "id": id.to_string() }))?;
     } else {
         stage.console.line(&id.to_string())?;
     }

@@ -30,7 +30,8 @@ pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> 
     let database = database::meant(&root, Some(&name))?;
     let desk = Desk::new(database::schema(database)?);
     if !yes {
-        let warning = format!("{name} would begin anew under that name, and rows that it has not sent are not waited for");
+        let warning =
+            format!("{name} would begin anew under that name, and rows that it has not sent are not waited for");
         stage.console.agreed(&warning, &format!("forget {name}?"))?;
     }
     let mut direct = Box::pin(stage.connector(database, "forget").direct()).await?;

@@ -10,7 +10,8 @@ use super::console::{Console, Output};
 #[cfg(feature = "kafka")]
 use super::demo;
 use super::{
-    Exit, Stop, accept, completions, config, demo, doctor, drain, enqueue, explain, forget, letters, migrate, relay, status, version,
+    Exit, Stop, accept, completions, config, doctor, drain, enqueue, explain, forget, letters, migrate, relay, status,
+    version,
 };
 use crate::app::logs::{self, Logs};
 use crate::config::{Environment, Loaded, LogFormat, Problems};

@@ -157,7 +157,9 @@ async fn waiting_ends_with_the_last_letter_or_with_the_time() {
     };
     let paper = Paper::with(3, 2);
     let (mut words, _, err) = console(Output::Table, None);
-    let exit = release(wait(Duration::from_secs(30)), (&paper, &mut words)).await.unwrap();
+    let exit = release(wait(Duration::from_secs(30)), (&paper, &mut words))
+        .await
+        .unwrap();
     assert_eq!(exit, Exit::Ok);
     assert!(err.text().ends_with("delivered 3 letters of 1 key\n"), "{}", err.text());
     let change = &paper.changes()[0];
