@@ -8,6 +8,8 @@
 mod backends;
 #[cfg(test)]
 mod outside;
+mod conformance;
 mod scenarios;
 #[cfg(test)]
+mod simulation;
 mod support;

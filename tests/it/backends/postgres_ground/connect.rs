@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use twinbox::postgres::{ConnectError, Connector, Kind, Session, Target};
 use twinbox::setting::TlsConfig;
 
@@ -171,4 +172,65 @@ async fn errors_of_statements_are_classified() {
     assert_eq!(refused(owner.client(), "select 1/0").await, "22012");
     drop(owner);
     scratch.drop().await;
+}
+
+#[tokio::test]
+async fn a_pooler_that_refuses_settings_is_recognised() {
+    let Some(scratch) = Scratch::new("a_pooler_that_refuses_settings_is_recognised").await else {
+        return;
+    };
+    let (listener, port) = loopback().await;
+    let server = scratch.address();
+    let pooler = tokio::spawn(async move {
+        // The first connection brings settings and is refused, the second does without.
+        for refuses in [true, false] {
+            let (mut client, _) = listener.accept().await.expect("a client");
+            let startup = packet(&mut client).await;
+            assert_eq!(contains(&startup, b"statement_timeout"), refuses);
+            if refuses {
+                client.write_all(REFUSAL).await.expect("told");
+                continue;
+            }
+            let mut server = tokio::net::TcpStream::connect(&server)
+                .await
+                .expect("the server answers");
+            server.write_all(&startup).await.expect("passed on");
+            // Ends when either side does.
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        }
+    });
+    let url = scratch.through(port);
+    let direct = Connector::fixed(target(&url), Session::relay("orders"))
+        .direct()
+        .await
+        .expect("connected");
+    assert!(direct.pooled());
+    let application: String = value(direct.client(), "show application_name").await;
+    assert_eq!(application, "twinbox/relay/orders");
+    direct.close().await;
+    pooler.await.expect("it ends with its client");
+    scratch.drop().await;
+}
+
+/// How PgBouncer says it: FATAL 08P01.
+const REFUSAL: &[u8] = b"E\0\0\0\x3bSFATAL\0C08P01\0Munsupported startup parameter: options\0\0";
+
+async fn loopback() -> (tokio::net::TcpListener, u16) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    (listener, port)
+}
+
+/// The startup packet: its length in four bytes, itself included, and the rest.
+async fn packet(client: &mut tokio::net::TcpStream) -> Vec<u8> {
+    let mut packet = vec![0; 4];
+    client.read_exact(&mut packet).await.expect("a length");
+    let length = u32::from_be_bytes([packet[0], packet[1], packet[2], packet[3]]);
+    packet.resize(length as usize, 0);
+    client.read_exact(&mut packet[4..]).await.expect("a packet");
+    packet
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }

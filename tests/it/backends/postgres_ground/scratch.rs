@@ -47,16 +47,29 @@ impl Scratch {
 
     /// The URL of this database for `user`; the test server trusts loopback, or takes the superuser's password.
     pub(crate) fn url(&self, user: &str) -> String {
+        self.url_at(user, &self.address())
+    }
+
+    /// The superuser's URL through another port of this machine, in plaintext.
+    pub(crate) fn through(&self, port: u16) -> String {
+        let user = self.server.get_user().expect("TEST_POSTGRES names a user");
+        self.url_at(user, &format!("127.0.0.1:{port}")) + "?sslmode=disable"
+    }
+
+    /// `host:port` of the server.
+    pub(crate) fn address(&self) -> String {
         let tokio_postgres::config::Host::Tcp(host) = &self.server.get_hosts()[0] else {
             panic!("TEST_POSTGRES names a TCP host")
         };
-        let port = self.server.get_ports().first().copied().unwrap_or(5432);
-        let password = self
-            .server
-            .get_password()
-            .map(|p| format!(":{}", String::from_utf8_lossy(p)))
+        format!("{host}:{}", self.server.get_ports().first().copied().unwrap_or(5432))
+    }
+
+    fn url_at(&self, user: &str, address: &str) -> String {
+        let password = self.server.get_password();
+        let password = password
+            .map(|password| format!(":{}", String::from_utf8_lossy(password)))
             .unwrap_or_default();
-        format!("postgres://{user}{password}@{host}:{port}/{}", self.name)
+        format!("postgres://{user}{password}@{address}/{}", self.name)
     }
 
     pub(crate) fn superuser(&self) -> String {
