@@ -4,4 +4,8 @@
 //! read back with a client of its own.
 
 pub mod desk;
+pub mod lease;
+pub mod letters;
+pub mod place;
 pub mod publisher;
+pub mod source;
