@@ -152,7 +152,7 @@ impl Keeper {
             return;
         };
         let fresh = properties::client(&self.config, &self.context);
-        if fresh.is_ok_and(|fresh| fresh.config_map() != used.config_map()) {
+        if fresh.is_ok_and(|fresh| properties::login(&fresh) != properties::login(used)) {
             self.clerk = None;
             let mut traffic = self.shared.traffic();
             let lines: Vec<_> = [&traffic.main.line, &traffic.ward.line]

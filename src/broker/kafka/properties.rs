@@ -110,6 +110,11 @@ fn secure(client: &mut ClientConfig, config: &KafkaConfig, context: &OpenContext
     Ok(())
 }
 
+/// Name and password, to see whether they have changed.
+pub(super) fn login(client: &ClientConfig) -> [Option<&str>; 2] {
+    ["sasl.username", "sasl.password"].map(|property| client.get(property))
+}
+
 fn resolve(secret: &Secret, context: &OpenContext) -> Result<String, Failure> {
     let text = secret.resolve(&*context.environment).map_err(|error| {
         Failure::new(
