@@ -13,23 +13,12 @@ use tracing_subscriber::filter::{EnvFilter, FilterFn};
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
 use super::export::Exports;
-
-/// Form of a line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Form {
-    /// Text on a terminal, JSON elsewhere.
-    #[default]
-    Auto,
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Text,
-}
+use crate::config::LogFormat;
 
 /// What the log is to look like.
 #[derive(Debug, Clone)]
@@ -37,7 +26,7 @@ pub struct Logs {
     /// Directives as `RUST_LOG` has them: `info`, or `info,twinbox=debug`.
     pub filter: String,
     /// Form of a line.
-    pub form: Form,
+    pub form: LogFormat,
     /// Colours, where the form is text and the terminal can.
     pub color: bool,
 }
@@ -70,9 +59,9 @@ pub fn start(logs: &Logs, exports: Option<&Exports>) -> Result<(), LogError> {
     })?;
     let terminal = std::io::stderr().is_terminal();
     let json = match logs.form {
-        Form::Auto => !terminal,
-        Form::Json => true,
-        Form::Text => false,
+        LogFormat::Auto => !terminal,
+        LogFormat::Json => true,
+        LogFormat::Text => false,
     };
     // A line that cannot be written is dropped; telling it on stderr would panic where stderr is closed.
     let lines = fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
@@ -109,11 +98,11 @@ where
     ) -> std::fmt::Result {
         let meta = event.metadata();
         let mut line = Map::new();
-        line.insert("timestamp".into(), jiff::Timestamp::now().to_string().into());
+        line.insert("timestamp".into(), wall_clock().to_string().into());
         line.insert("level".into(), meta.level().as_str().into());
         line.insert("target".into(), meta.target().into());
         line.insert("message".into(), Value::Null);
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>()
                 && let Ok(Value::Object(fields)) = serde_json::from_str(fields)
             {
@@ -125,6 +114,11 @@ where
         let text = serde_json::to_string(&line).map_err(|_| std::fmt::Error)?;
         writeln!(writer, "{text}")
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the log's wall clock")]
+fn wall_clock() -> jiff::Timestamp {
+    jiff::Timestamp::now()
 }
 
 /// The ids of the span that the line is written in, when it is recorded somewhere.

@@ -21,7 +21,7 @@ fn stage() -> Stage {
         services: vec![task("admin", std::future::pending())],
         drain: drain.clone(),
         deadline: Duration::from_secs(60),
-        pulse: Pulse::new(Instant::now().into_std()),
+        pulse: Pulse::new(now().into_std()),
         check: Box::new(|| {}),
     };
     Stage {
@@ -97,11 +97,24 @@ async fn a_second_stop_ends_at_once() {
 async fn the_deadline_bounds_a_drain() {
     let mut stage = stage().obedient("audit").engine("orders", std::future::pending());
     stage.crew.deadline = Duration::from_millis(20);
-    let started = Instant::now();
+    let started = now();
     let ending = stage.signal(Signal::Stop).run().await;
     let left = vec!["orders".to_owned()];
     assert_eq!(ending, Ending::Late { left });
     assert!(started.elapsed() >= Duration::from_millis(20));
+}
+
+#[tokio::test]
+async fn an_engine_that_knows_its_deadline_is_late_and_no_failure() {
+    let stage = stage().obedient("audit");
+    let mut asked = stage.drain.engines();
+    let late = async move {
+        let _ = asked.wait_for(|asked| *asked).await;
+        Outcome::DeadlinePassed
+    };
+    let ending = stage.engine("orders", late).signal(Signal::Stop).run().await;
+    let left = vec!["orders".to_owned()];
+    assert_eq!(ending, Ending::Late { left });
 }
 
 #[tokio::test]

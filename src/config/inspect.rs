@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::env::Environment;
 use super::origin::{Path, variable};
+use super::relay::backends;
 use super::schema;
-use crate::broker::CONFIGS;
 use crate::setting::{Complaint, Complaints, FILE, SECRET, Secret, SecretError, Settings};
 
 /// Complains about what is written in `value`, and about secrets that the defaults need.
@@ -41,7 +41,7 @@ fn unused(value: &Value) -> bool {
 /// Lets each relay's broker look at its settings.
 fn brokers(value: &Value, complaints: &mut Complaints) {
     for (name, relay) in value.get("relays").and_then(Value::as_object).into_iter().flatten() {
-        for backend in CONFIGS {
+        for backend in backends() {
             if let Some(settings) = relay.get("to").and_then(|to| to.get(backend.name)) {
                 complaints.within(name, |complaints| {
                     complaints.within("to", |complaints| {

@@ -4,6 +4,7 @@
 //! The caller promises, Cancellation, Errors, What the suite checks. The conformance test of a promise carries its number.
 
 mod broker;
+mod destinations;
 mod lease;
 mod letters;
 mod outbox;
@@ -12,6 +13,7 @@ mod publisher;
 mod source;
 
 pub use broker::{Broker, Finding, Grade, Rejection, RejectionHeaders};
+pub use destinations::Destinations;
 pub use lease::{Held, Lease};
 pub use letters::{Append, CloseRun, DueLane, Kept, Letter, LetterId, LetterStore, Next, Park, StoreRun};
 pub use outbox::{Opened, Outbox};

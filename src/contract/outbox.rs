@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Boxed, Held, Lease, LetterStore, Source, StoreError};
+use super::{Boxed, Destinations, Held, Lease, LetterStore, Source, StoreError};
 
 /// What the holder of a lease works with.
 pub struct Opened {
@@ -10,6 +10,8 @@ pub struct Opened {
     pub source: Box<dyn Source>,
     /// Where blocked lanes are kept.
     pub letters: Arc<dyn LetterStore>,
+    /// What is remembered of destinations.
+    pub destinations: Arc<dyn Destinations>,
     /// Something that happened to the source since it was last open, survived, to be told (a promotion, for example).
     pub told: Vec<StoreError>,
 }

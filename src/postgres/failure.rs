@@ -130,6 +130,12 @@ fn unsaid_kind(error: &tokio_postgres::Error, text: &str) -> (Kind, Option<&'sta
             Some("the server has ssl = off, but the URL or `database.tls` asks for TLS"),
         );
     }
+    if text.contains("not valid for name") {
+        return (
+            Kind::Configuration,
+            Some("write a name in `database.url` that the server's certificate has"),
+        );
+    }
     if text.contains("certificate") || text.contains("TLS handshake") && text.contains("invalid") {
         return (
             Kind::Configuration,

@@ -100,6 +100,12 @@ impl TlsMode {
         }
     }
 
+    /// Whether the connection cannot be plaintext.
+    #[must_use]
+    pub fn encrypts(self) -> bool {
+        self.verifies() || self == Self::Require
+    }
+
     /// Whether a man in the middle would be noticed.
     #[must_use]
     pub fn verifies(self) -> bool {

@@ -7,10 +7,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::event::{Effect, Event, Notice};
 use super::keeper::{Keeper, Trust};
+use super::lookout::{Lookout, Remembering};
 use super::reader::{Ask, Reader, Told};
 use super::run::{Control, Engine, last_error, moment, now, tell_failure, tell_store_error};
 use super::state::State;
@@ -36,6 +38,8 @@ pub(super) enum Left {
     LeaseLost,
     Away(Failure),
     Halted(String),
+    /// An operator accepted a change of destinations: open everything anew.
+    Accepted,
 }
 
 /// What a term waits for.
@@ -45,6 +49,7 @@ enum Heard {
     Answers(Vec<Answer>),
     Desk(Result<Event, StoreError>),
     Taken,
+    Remembered(Result<Remembering, StoreError>),
     Told(Option<Told>),
     Time,
 }
@@ -58,6 +63,7 @@ struct Term<'a> {
     reader: Reader,
     letters: Arc<dyn LetterStore>,
     desk: Option<Boxed<'static, Result<Event, StoreError>>>,
+    lookout: Lookout,
     publisher: Arc<dyn Publisher>,
     /// Batches that wait for the client to take the one before.
     to_publish: VecDeque<Vec<Outbound>>,
@@ -77,6 +83,11 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, ke
     for told in &opened.told {
         tell_store_error(engine, control, told);
     }
+    let known = match opened.destinations.known().await {
+        Ok(known) => known,
+        Err(error) => return refused(engine, control, error),
+    };
+    engine.broker.remember(known);
     let publisher = match engine.broker.publisher().await {
         Ok(publisher) => publisher,
         Err(failure) => return Left::Away(failure),
@@ -92,6 +103,7 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, ke
         reader: Reader::start(opened.source),
         letters: opened.letters,
         desk: None,
+        lookout: Lookout::new(opened.destinations, now()),
         publisher,
         to_publish: VecDeque::new(),
         handing_over: None,
@@ -155,6 +167,7 @@ impl Term<'_> {
                     self.handing_over = None;
                     self.hand_over();
                 }
+                Heard::Remembered(answer) => self.remembered(answer),
                 Heard::Told(told) => self.told(told),
                 Heard::Time => self.happened(Event::Tick),
             }
@@ -181,6 +194,7 @@ impl Term<'_> {
             answers = self.publisher.receipts() => Heard::Answers(answers),
             answer = wait(self.desk.as_mut()) => Heard::Desk(answer),
             () = wait(self.handing_over.as_mut()) => Heard::Taken,
+            answer = wait(self.lookout.asking.as_mut()) => Heard::Remembered(answer),
             told = self.reader.told.recv() => Heard::Told(told),
             () = tokio::time::sleep_until(wake.into()) => Heard::Time,
         }
@@ -222,6 +236,16 @@ impl Term<'_> {
                 tell_failure(self.engine, self.control, &failure);
                 self.happened(Event::DeskFailed(STORE_REST));
             }
+            Err(error) => self.left = Some(refused(self.engine, self.control, error)),
+        }
+    }
+
+    fn remembered(&mut self, answer: Result<Remembering, StoreError>) {
+        self.lookout.asking = None;
+        match answer {
+            Ok(Remembering::Accepted(true)) => self.left = Some(Left::Accepted),
+            Ok(Remembering::Accepted(false) | Remembering::Kept) => {}
+            Err(StoreError::Away(failure)) => tell_failure(self.engine, self.control, &failure),
             Err(error) => self.left = Some(refused(self.engine, self.control, error)),
         }
     }
@@ -364,6 +388,12 @@ impl Term<'_> {
             self.probe_at = now + PROBE_EVERY;
             self.reader.ask(Ask::Probe);
         }
+        let outlook = self.publisher.outlook();
+        if let Some(left) = self.lookout.look(outlook, (self.engine, self.control, now)) {
+            self.left.get_or_insert(left);
+        }
+        self.lookout.ask(now);
+        self.measure();
         let state = &self.state;
         let (lanes, in_flight) = (state.lane_counts(), state.unsettled());
         self.control.status.send_modify(|status| {
@@ -372,6 +402,24 @@ impl Term<'_> {
             status.lanes = lanes;
             status.published = status.published.max(state.published());
         });
+    }
+
+    /// Counts and times what happened since the last report.
+    fn measure(&mut self) {
+        let meters = &self.engine.meters;
+        for (destination, tally) in self.state.take_tallies() {
+            let destination = destination.to_string();
+            meters.attempted(&destination, tally.durable + tally.failed);
+            meters.sent(&destination, tally.durable, tally.slowest);
+            if let Some(code) = tally.code {
+                meters.failed(&destination, &code, tally.failed);
+            }
+        }
+        let latency = self
+            .state
+            .take_sample()
+            .map(|inserted| Timestamp::now().duration_since(inserted));
+        meters.delivered(latency.and_then(|latency| Duration::try_from(latency).ok()));
     }
 
     /// Purges and closes the producer, lets the source note what is settled, and says how the term ended.

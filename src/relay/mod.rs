@@ -17,6 +17,7 @@ mod event;
 mod keeper;
 mod lane;
 mod lead;
+mod lookout;
 mod place;
 mod plan;
 mod reader;
@@ -26,6 +27,7 @@ mod status;
 mod step;
 
 pub use event::{Effect, Event, Notice};
+pub use place::Tally;
 pub use run::{Control, Engine, Outcome, run};
 pub use state::{DeadLetter, OnReject, Settings, State};
 pub use status::{LaneCounts, LastError, Loss, RelayState, Status};

@@ -2,6 +2,7 @@
 //!
 //! Promises: a resting destination sees one probe at a time; success wakes it at 1, 2, 4 … lanes (S10's small probe).
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,19 @@ use crate::delivery::Destination;
 
 /// A success this short a while ago means that the place works for others.
 const FRESH: Duration = Duration::from_secs(60);
+
+/// What happened at a destination since it was last asked about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Messages that became durable.
+    pub durable: u64,
+    /// Messages that failed.
+    pub failed: u64,
+    /// What the newest failure was.
+    pub code: Option<Cow<'static, str>>,
+    /// The longest that a run waited for its last answer.
+    pub slowest: Duration,
+}
 
 /// One destination.
 #[derive(Debug)]
@@ -24,6 +38,7 @@ pub(super) struct Place {
     pub(super) flying: usize,
     pub(super) failing_lanes: usize,
     pub(super) last_success: Option<Instant>,
+    pub(super) tally: Tally,
     /// Lanes that want to publish, first come first.
     pub(super) ready: VecDeque<LaneId>,
 }
@@ -41,6 +56,7 @@ impl Place {
             flying: 0,
             failing_lanes: 0,
             last_success: None,
+            tally: Tally::default(),
             ready: VecDeque::new(),
         }
     }
@@ -66,6 +82,13 @@ impl Place {
         self.rests_until = None;
         self.width = self.width.saturating_mul(2);
         self.rests_since.take().is_some()
+    }
+
+    /// Counts one answer: durable, failed with that code, or neither.
+    pub(super) fn count(&mut self, durable: bool, code: Option<Cow<'static, str>>) {
+        self.tally.durable += u64::from(durable);
+        self.tally.failed += u64::from(code.is_some());
+        self.tally.code = code.or(self.tally.code.take());
     }
 
     /// Begins or prolongs the rest; answers whether it begins.

@@ -19,6 +19,7 @@ use super::state::Settings;
 use super::status::{LastError, Loss, RelayState, Status};
 use crate::contract::{Broker, Held, Lease, Outbox, StoreError};
 use crate::delivery::{Failure, FailureKind, Moment};
+use crate::telemetry::Meters;
 
 /// How often a standby tries for the lease: half of what a hand-over may take after the leader's session is gone.
 const STANDBY_EVERY: Duration = Duration::from_millis(500);
@@ -39,6 +40,8 @@ pub struct Engine {
     pub settings: Box<dyn Fn() -> Settings + Send + Sync>,
     /// The lease's length.
     pub lease: Duration,
+    /// What it counts and times.
+    pub meters: Meters,
 }
 
 /// How the process steers it and hears of it.
@@ -100,6 +103,11 @@ async fn leave(engine: &Engine, control: &Control, left: Left, keeper: Keeper) -
         Left::DeadlinePassed => {
             keeper.resign().await;
             Some(Outcome::DeadlinePassed)
+        }
+        Left::Accepted => {
+            tracing::info!(relay = engine.name, "an operator accepted the change; going on");
+            keeper.resign().await;
+            None
         }
         Left::LeaseLost => {
             crate::point!("lease.lost");

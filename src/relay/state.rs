@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::desk::Desk;
 use super::lane::{Lane, LaneId, Standing};
-use super::place::Place;
+use super::place::{Place, Tally};
 use super::status::LaneCounts;
 use crate::contract::{Outbound, RejectionHeaders};
 use crate::delivery::{Destination, Failure, Inflight, LaneName, RestPolicy, Router};
@@ -122,6 +122,8 @@ pub struct State {
     pub(super) draining: Draining,
     pub(super) flying: usize,
     pub(super) published: u64,
+    /// When one of the newest durable messages was inserted.
+    pub(super) sample: Option<jiff::Timestamp>,
     pub(super) looked_at_rests: Option<Instant>,
     last_watermark: Option<Position>,
 }
@@ -153,6 +155,7 @@ impl State {
             draining: Draining::No,
             flying: 0,
             published: 0,
+            sample: None,
             looked_at_rests: None,
             last_watermark: None,
         }
@@ -174,6 +177,19 @@ impl State {
     #[must_use]
     pub fn published(&self) -> u64 {
         self.published
+    }
+
+    /// What happened at each destination since the last call.
+    pub fn take_tallies(&mut self) -> Vec<(Destination, Tally)> {
+        let places = self.places.iter_mut().filter(|place| place.tally != Tally::default());
+        places
+            .map(|place| (place.destination.clone(), std::mem::take(&mut place.tally)))
+            .collect()
+    }
+
+    /// When one of the messages that became durable since the last call was inserted, by the database's clock.
+    pub fn take_sample(&mut self) -> Option<jiff::Timestamp> {
+        self.sample.take()
     }
 
     /// Lanes by state.

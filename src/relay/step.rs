@@ -117,6 +117,7 @@ fn nowhere(message: &Message) -> Address {
 
 /// Takes receipts: durable ones settle at once, a run ends with its last answer.
 fn answered(state: &mut State, answers: Vec<Answer>, at: Moment, out: &mut Vec<Effect>) {
+    let mut sample = None;
     for Answer { ticket, receipt } in answers {
         if state.desk.owns(ticket) {
             state.letter_answered(ticket, receipt, at, out);
@@ -127,20 +128,29 @@ fn answered(state: &mut State, answers: Vec<Answer>, at: Moment, out: &mut Vec<E
             continue;
         };
         let lane = flight.lane;
+        let (mut durable, mut code) = (false, None);
         match receipt {
             Receipt::Durable => {
+                sample.get_or_insert(flight.outbound.message.occurred_at);
                 state.settle(ticket.0);
                 state.published += 1;
+                durable = true;
             }
-            Receipt::Failed(failure) => flight.failure = Some(failure),
+            Receipt::Failed(failure) => {
+                code = Some(failure.code.clone());
+                flight.failure = Some(failure);
+            }
             Receipt::NotAttempted => {}
         }
+        let place = state.lane_mut(lane).place;
+        state.places[place as usize].count(durable, code);
         let lane_state = state.lane_mut(lane);
         lane_state.unanswered = lane_state.unanswered.saturating_sub(1);
         if lane_state.unanswered == 0 {
             finish_run(state, lane, at, out);
         }
     }
+    state.sample = sample.or(state.sample);
 }
 
 /// A run is wholly answered: what is left goes back to the front, and the verdict follows.
@@ -154,6 +164,12 @@ fn finish_run(state: &mut State, id: LaneId, at: Moment, out: &mut Vec<Effect>) 
     let place = state.lane_mut(id).place;
     state.flying -= 1;
     state.places[place as usize].flying -= 1;
+    let took = state
+        .lane_mut(id)
+        .handed_over
+        .map(|handed_over| at.now.saturating_duration_since(handed_over));
+    let slowest = &mut state.places[place as usize].tally.slowest;
+    *slowest = took.unwrap_or_default().max(*slowest);
     if left.len() < run.len() {
         if state.places[place as usize].succeeded(at.now) {
             out.push(Effect::Tell(Notice::DestinationBack(

@@ -1,6 +1,14 @@
 //! The integration binary: one link, many suites; only `mod` lines.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests keep time, read the environment and spawn their own tasks"
+)]
+
 mod backends;
+#[cfg(test)]
+mod outside;
 mod conformance;
 mod scenarios;
+#[cfg(test)]
 mod support;

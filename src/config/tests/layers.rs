@@ -30,8 +30,8 @@ fn a_later_file_wins_and_the_rest_stays() {
     );
     let root = world.root();
     assert_eq!(root.relays["orders"].lease.to_string(), "20s");
-    assert_eq!(root.relays["orders"].to.backend().name, "kafka");
-    assert_eq!(root.relays["other"].to.backend().name, "memory");
+    assert_eq!(root.relays["orders"].to.backend().config.name, "kafka");
+    assert_eq!(root.relays["other"].to.backend().config.name, "memory");
     assert!(world.load().unwrap().origin.ends_with("more.yaml"));
 }
 
@@ -119,7 +119,7 @@ fn variables_that_contradict_each_other_are_told() {
 #[test]
 fn another_alternative_of_a_one_of_replaces_the_whole() {
     let world = World::new(SMALL).file("other.yaml", "relays: { orders: { to: { memory: {} } } }\n");
-    assert_eq!(world.root().relays["orders"].to.backend().name, "memory");
+    assert_eq!(world.root().relays["orders"].to.backend().config.name, "memory");
     let world = World::new(&format!("{SMALL}admin: {{ token: {{ env: TOKEN }} }}\n"))
         .env("TWINBOX__ADMIN__TOKEN__FILE", "/etc/hostname");
     assert_eq!(world.root().admin.token, Some(Secret::File("/etc/hostname".into())));
@@ -181,12 +181,12 @@ fn without_any_file_the_environment_is_enough() {
 
 #[test]
 fn the_common_database_is_not_needed_when_every_relay_has_its_own() {
-    let mut world = World::new("relays: { orders: { to: { memory: {} }, database: { url: postgres://h/d } } }\n");
+    let mut world = World::new("relays: { orders: { to: { memory: {} }, database: { url: postgres://u@h/d } } }\n");
     world.env.clear();
     let root = world.root();
     assert_eq!(
         root.database_of(&root.relays["orders"]).url,
-        Secret::literal("postgres://h/d")
+        Secret::literal("postgres://u@h/d")
     );
     let mut world = World::new(SMALL);
     world.env.clear();

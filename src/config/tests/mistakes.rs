@@ -61,6 +61,14 @@ fn each_kind_of_value_says_what_to_write() {
             "retry: { first: soon }",
             "relays.orders.retry.first | twinbox.yaml:4:21 | \"soon\" is no duration; write whole numbers with a unit: 250ms, 10s, 5m, 24h, 7d",
         ),
+    ] {
+        assert_eq!(relay(line).problem(), expected, "{line}");
+    }
+}
+
+#[test]
+fn each_rule_says_what_to_write() {
+    for (line, expected) in [
         (
             "source: 12",
             "relays.orders.source | twinbox.yaml:4:13 | is a number; write it in quotes",
@@ -79,11 +87,11 @@ fn each_kind_of_value_says_what_to_write() {
         ),
         (
             "require: [effect_once]",
-            "relays.orders.require.0 | twinbox.yaml:4:15 | effect_once is a promise of consumers; a relay delivers at least once, so remove it",
+            "relays.orders.require.0 | twinbox.yaml:4:15 | effect_once does not hold: a relay delivers at least once: a crash may repeat messages with the same id; only a consumer with an inbox makes the effect happen once",
         ),
         (
             "require: [tls]",
-            "relays.orders.require.0 | twinbox.yaml:4:15 | tls is required, but `to` has none; write `tls: {}` there",
+            "relays.orders.require.0 | twinbox.yaml:4:15 | tls does not hold: the broker's connection is plaintext; add `tls: {}` to it",
         ),
         (
             "retention: soon",
@@ -156,7 +164,7 @@ fn what_belongs_to_the_process_says_what_to_write_too() {
         ),
         (
             "database: { url: mysql://x }",
-            "database.url | twinbox.yaml:4:18 | is no Postgres URL; write postgres://user:password@host:5432/name",
+            "database.url | twinbox.yaml:4:18 | the database URL cannot be read: it is neither a URL nor a list of key=value; write postgres://user:password@host:5432/database",
         ),
         (
             "database: { tls: { key: /dev/null } }",
@@ -257,4 +265,33 @@ fn one_mistake_is_told_once() {
             .ends_with("is a number; write it in quotes, { env: NAME } or { file: path }")
     );
     assert!(relay("lease: [10s]").problem().ends_with("is a list; write a text"));
+}
+
+#[test]
+fn what_is_required_must_hold() {
+    let of = |yaml: &str| World::new(&format!("relays: {{ orders: {{ {yaml} }} }}\n"));
+    let kafka = "to: { kafka: { brokers: [a], tls: {} } }";
+    of(&format!("{kafka}, require: [no_loss, order]")).root();
+    let url = |query: &str| format!("database: {{ url: \"postgres://u@h/d{query}\" }}");
+    of(&format!("{kafka}, {}, require: [tls]", url("?sslmode=verify-full"))).root();
+    for (yaml, reason) in [
+        (
+            format!("{kafka}, {}, require: [tls]", url("")),
+            "the database may be reached in plaintext",
+        ),
+        (
+            format!("{kafka}, require: [order], on_reject: dead_letter"),
+            "lets a key flow on past a rejected message",
+        ),
+        (
+            "to: { memory: {} }, require: [no_loss]".to_owned(),
+            "forgets what it acknowledged",
+        ),
+    ] {
+        let problem = of(&yaml).problem();
+        assert!(
+            problem.starts_with("relays.orders.require.0 | ") && problem.contains(reason),
+            "{problem}"
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! Adapters against real servers.
 
+mod postgres_cursor;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod memory;

@@ -1,0 +1,29 @@
+-- cursor: page
+-- The next rows of a large window: by primary key where it is dense, and merged with the late transactions' rows, which
+-- may lie millions of seqs below. `not visible in $5` says xid >= its xmax, without inviting the index on xid.
+select
+  o.seq, o.id, o.aggregatetype, o.aggregateid, o.type,
+  case when pg_column_size(o.payload) <= $8::int then o.payload end as payload,
+  o.headers, o.traceparent, o.created_at,
+  pg_column_size(o.payload) as stored
+from (
+  (
+    select p.*
+    from {schema}.outbox p
+    where p.seq > greatest($1::bigint, $2::bigint) and p.seq <= $3::bigint
+      and pg_visible_in_snapshot(p.xid, $4::pg_snapshot)
+      and not pg_visible_in_snapshot(p.xid, $5::pg_snapshot)
+    order by p.seq
+    limit $7::bigint
+  )
+  union all
+  (
+    select l.*
+    from unnest($6::xid8[]) x (xid)
+    cross join lateral (
+      select * from {schema}.outbox r where r.xid = x.xid and r.seq > $1::bigint order by r.seq limit $7::bigint
+    ) l
+  )
+) o
+order by o.seq
+limit $7::bigint

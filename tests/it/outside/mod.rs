@@ -1,0 +1,3 @@
+//! The binary from outside: arguments, exit codes, what is on which stream.
+
+mod usage;
