@@ -6,9 +6,9 @@
 )]
 
 mod backends;
+mod conformance;
 #[cfg(test)]
 mod outside;
-mod conformance;
 mod scenarios;
 #[cfg(test)]
 mod support;

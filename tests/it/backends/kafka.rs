@@ -20,8 +20,8 @@ mod topics;
 /// Enough partitions that keys meet and part.
 const PARTITIONS: i32 = 4;
 
-pub struct Kafka {
-    pub cluster: Cluster,
+pub(crate) struct Kafka {
+    pub(crate) cluster: Cluster,
 }
 
 impl Kafka {

@@ -1,6 +1,5 @@
 //! Adapters against real servers.
 
-mod postgres_cursor;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod memory;

@@ -3,5 +3,6 @@
 //! A backend adopts a suite in its file under `backends/`: it says how to reach its server, what it declares, and how to
 //! read back with a client of its own.
 
-pub mod desk;
-pub mod publisher;
+pub(crate) mod desk;
+mod envelopes;
+pub(crate) mod publisher;

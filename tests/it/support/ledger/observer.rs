@@ -125,6 +125,15 @@ pub(crate) fn read_all(brokers: &str, topics: &[String]) -> Vec<Record> {
     records
 }
 
+/// Whether there is such a topic; asking creates none.
+#[must_use]
+pub(crate) fn exists(brokers: &str, topic: &str) -> bool {
+    let metadata = consumer(brokers)
+        .fetch_metadata(None, BROKER_WITHIN)
+        .expect("the broker answers");
+    metadata.topics().iter().any(|known| known.name() == topic)
+}
+
 type Ends = BTreeMap<(String, i32), (i64, i64)>;
 
 fn ends(consumer: &BaseConsumer, topics: &[String]) -> Ends {
