@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use super::config::KafkaConfig;
 use super::failure::{self, Mark};
-use super::limits::Clerk;
+use super::limits::{Clerk, NOBODY};
 use super::line::{Line, Seen};
 use super::properties::{self, Tuning};
 use super::publisher::Shared;
@@ -35,8 +35,6 @@ const LIMITS_AGAIN: Duration = Duration::from_secs(300);
 const LAST_REPORTS: Duration = Duration::from_secs(5);
 /// The admin client is closed when it was not needed for this long.
 const CLERK_IDLE: Duration = Duration::from_secs(30);
-/// Asked for when no topic is known, only to hear an answer. Nothing is created.
-const NOBODY: &str = "twinbox-probe";
 
 /// The keeper of one publisher.
 pub(super) struct Keeper {

@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use super::config::KafkaConfig;
 use super::failure;
+use super::findings;
 use super::keeper::{self, Keeper};
 use super::line::Line;
+use super::properties;
 use super::reports::Reports;
 use super::topics::Topics;
 use super::traffic::Traffic;
@@ -119,8 +121,16 @@ impl Broker for KafkaBroker {
     }
 
     fn findings(&self, destinations: Vec<Destination>) -> Boxed<'_, Vec<Finding>> {
-        drop(destinations);
-        Box::pin(async { Vec::new() })
+        let client = properties::client(&self.config, &self.context);
+        Box::pin(async move {
+            let client = match client {
+                Ok(client) => client,
+                Err(failure) => return vec![findings::not_connected(&failure.to_string())],
+            };
+            let runtime = tokio::runtime::Handle::current();
+            let ask = move || findings::ask(&client, &runtime, &destinations);
+            tokio::task::spawn_blocking(ask).await.unwrap_or_default()
+        })
     }
 }
 

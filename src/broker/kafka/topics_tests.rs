@@ -5,7 +5,7 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn at() -> Instant {
-    super::super::keeper::now()
+    crate::broker::kafka::keeper::now()
 }
 
 fn seen(partitions: u32) -> (Topics, usize) {
