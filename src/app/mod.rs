@@ -5,7 +5,6 @@
 
 pub mod admin;
 pub mod assemble;
-pub mod brokers;
 #[cfg(feature = "kafka")]
 pub mod demo;
 pub mod drain;

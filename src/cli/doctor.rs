@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::root::Stage;
 use super::{Exit, Stop, database};
-use crate::app::brokers;
+use crate::app::assemble::Configured;
 use crate::config::{RelayConfig, Root};
 use crate::contract::{Finding, Grade};
 use crate::delivery::Destination;
@@ -83,8 +83,13 @@ async fn parts(stage: &Stage, root: &Root, relays: &[(&str, &RelayConfig)]) -> R
             about: format!("database of {name}"),
             findings: preflight::findings(&connector, &database::schema(database)?, &table).await,
         });
-        let broker = brokers::open(name, relay, &stage.env);
-        let broker = broker.map_err(|failure| Stop::configuration(failure.to_string()))?;
+        let configured = Configured {
+            name,
+            root,
+            relay,
+            environment: &stage.env,
+        };
+        let broker = configured.broker().map_err(Stop::configuration)?;
         parts.push(Part {
             about: format!("broker of {name} ({})", relay.to.backend().config.name),
             findings: broker.findings(constant(relay)?).await,

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::root::Stage;
 use super::{Exit, Stop, relay};
-use crate::config::{OnReject, RelayConfig, Root};
-use crate::delivery::guarantee::{self, Facts, Guarantee};
+use crate::app::assemble::Configured;
+use crate::config::RelayConfig;
+use crate::delivery::guarantee::Guarantee;
 use crate::delivery::{FailureKind, verdict};
 
 /// Explains every relay of the configuration.
@@ -18,7 +19,13 @@ pub fn run(stage: &mut Stage) -> Result<Exit, Stop> {
     let root = stage.load()?.root;
     let mut relays = Vec::new();
     for (name, relay) in relay::chosen(&root, &[])? {
-        relays.push((name, relay, guarantee::relay(facts(stage, &root, relay))));
+        let configured = Configured {
+            name,
+            root: &root,
+            relay,
+            environment: &stage.env,
+        };
+        relays.push((name, relay, configured.guarantees()));
     }
     if stage.console.json() {
         let relays = relays.iter().map(|(name, relay, holds)| document(name, relay, holds));
@@ -39,17 +46,6 @@ pub fn run(stage: &mut Stage) -> Result<Exit, Stop> {
         .collect();
     stage.console.table(&["failure", "then"], &rows)?;
     Ok(Exit::Ok)
-}
-
-/// What is known of a relay before it starts.
-fn facts(stage: &Stage, root: &Root, relay: &RelayConfig) -> Facts {
-    let backend = relay.to.backend();
-    Facts {
-        broker: backend.capabilities,
-        passes_rejected: relay.on_reject == OnReject::DeadLetter,
-        broker_encrypted: (backend.config.encrypted)(relay.to.settings()),
-        database_encrypted: root.database_of(relay).encrypted(&|name| stage.env.get(name)),
-    }
 }
 
 fn row(guarantee: &Guarantee) -> Vec<String> {

@@ -37,7 +37,7 @@ pub struct Arguments {
     pub only: Option<Part>,
     /// Copy another table's rows.
     #[command(flatten)]
-    pub adopt: adopt::Arguments,
+    pub adopt: adopt::Foreign,
 }
 
 /// What to do instead of migrating.

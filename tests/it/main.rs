@@ -11,4 +11,5 @@ mod conformance;
 mod outside;
 mod scenarios;
 #[cfg(test)]
+mod simulation;
 mod support;

@@ -49,6 +49,8 @@ pub(super) struct Keeper {
     generation: u32,
     clerk: Option<(Clerk, Instant)>,
     limits_asked: Instant,
+    /// No line is built before: one that dies at once without a culprit would be built in a circle.
+    build_after: Instant,
 }
 
 // === impl Keeper ===
@@ -66,6 +68,7 @@ impl Keeper {
             generation: 0,
             clerk: None,
             limits_asked: now(),
+            build_after: now(),
         }
     }
 
@@ -118,6 +121,9 @@ impl Keeper {
             for line in lines {
                 if let Some(code) = line.died_of() {
                     traffic.retire(line.generation, true);
+                    if code != Code::GaplessGuarantee {
+                        self.build_after = now() + TICK;
+                    }
                     self.refused(code);
                 }
             }
@@ -168,6 +174,9 @@ impl Keeper {
 
     /// Builds a line where one is missing.
     fn build(&mut self, way: Way) {
+        if now() < self.build_after {
+            return;
+        }
         let tuning = {
             let traffic = self.shared.traffic();
             let tuning = Tuning {
@@ -187,6 +196,8 @@ impl Keeper {
             Ok(line) => {
                 let mut traffic = self.shared.traffic();
                 match way {
+                    // Closed while it was built: what is closed sends nothing.
+                    _ if traffic.closed => {}
                     Way::Main => traffic.main.line = Some(line),
                     Way::Ward => traffic.ward.line = Some(line),
                 }
@@ -259,7 +270,9 @@ impl Keeper {
             }
             Ok(Seen::Refused(code)) => {
                 self.shared.reports.set_health(Health::Up);
-                traffic.topics.forget(name);
+                if code != Code::TopicAuthorizationFailed {
+                    traffic.topics.forget(name);
+                }
                 let failure = failure::refused(code, name, failure::Company::Alone);
                 traffic.resume(name, Some(&Arc::new(failure)));
             }

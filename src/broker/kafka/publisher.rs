@@ -179,6 +179,8 @@ impl Shared {
     fn close(&self, deadline: Duration) -> Vec<Answer> {
         let until = keeper::now() + deadline;
         let lines = self.traffic().close();
+        // All of them before waiting for one: a lease may be gone already.
+        lines.iter().for_each(|line| line.halt());
         for line in &lines {
             if !line.wind_up(until.saturating_duration_since(keeper::now())) {
                 line.abandon();
@@ -253,13 +255,14 @@ impl Publisher for KafkaPublisher {
     fn close(&self, deadline: Duration) -> Boxed<'_, Vec<Answer>> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            // No line may be built while the others are wound up.
             shared.stop.store(true, Ordering::Release);
-            shared.reports.ring();
             let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
             let work = move || {
+                let answers = shared.close(deadline);
+                // Last: it may be waiting for an answer, and what is queued must not wait for that.
+                shared.reports.ring();
                 keeper.map(JoinHandle::join);
-                shared.close(deadline)
+                answers
             };
             tokio::task::spawn_blocking(work).await.unwrap_or_default()
         })

@@ -15,7 +15,7 @@ use crate::postgres::{Kind, TableName};
 
 /// Which table, and how its columns are read.
 #[derive(Debug, Args)]
-pub struct Arguments {
+pub struct Foreign {
     /// Copy the rows of this table into the outbox, by a trigger in the writer's transaction
     #[arg(long, value_name = "TABLE")]
     pub adopt: Option<String>,
@@ -36,9 +36,9 @@ pub struct Arguments {
     pub no_backlog: bool,
 }
 
-// === impl Arguments ===
+// === impl Foreign ===
 
-impl Arguments {
+impl Foreign {
     /// What is to be adopted, if anything.
     ///
     /// # Errors

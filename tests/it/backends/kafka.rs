@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 mod limits;
 mod outages;
+mod rights;
 mod topics;
 
 /// Enough partitions that keys meet and part.

@@ -3,4 +3,5 @@
 #[cfg(feature = "kafka")]
 mod kafka;
 mod memory;
+mod postgres_cursor;
 mod postgres_ground;

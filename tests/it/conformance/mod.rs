@@ -5,4 +5,8 @@
 
 pub(crate) mod desk;
 mod envelopes;
+pub(crate) mod lease;
+pub(crate) mod letters;
+pub(crate) mod place;
 pub(crate) mod publisher;
+pub(crate) mod source;

@@ -126,7 +126,6 @@ pub(crate) fn read_all(brokers: &str, topics: &[String]) -> Vec<Record> {
 }
 
 /// Whether there is such a topic; asking creates none.
-#[must_use]
 pub(crate) fn exists(brokers: &str, topic: &str) -> bool {
     let metadata = consumer(brokers)
         .fetch_metadata(None, BROKER_WITHIN)
