@@ -89,11 +89,11 @@ impl Desk {
     }
 
     /// When the desk wants something without an event.
-    pub(super) fn wake(&self, blocked: bool) -> Option<Instant> {
+    pub(super) fn wake(&self, may_pick: bool) -> Option<Instant> {
         match (&self.call, self.retry_at) {
             (Some(_), retry) => retry,
             (None, Some(retry)) => Some(retry),
-            (None, None) => self.pick_after.filter(|_| blocked),
+            (None, None) => self.pick_after.filter(|_| may_pick),
         }
     }
 

@@ -23,8 +23,7 @@ const LETTER_RUN: usize = 500;
 impl State {
     /// Asks for due lanes now and then, while some are blocked.
     pub(super) fn pick(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        let may = self.draining == Draining::No && !self.blocked.is_empty() && self.desk.ready.is_empty();
-        if may && self.desk.picks(now) {
+        if self.may_pick() && self.desk.picks(now) {
             self.desk.call = Some(Call::Pick);
             out.push(Effect::Pick {
                 lanes: PICK_LANES,

@@ -141,11 +141,9 @@ fn confirm(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
 
 /// Asks the source for more, within the budget (R5).
 fn fetch(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
-    let may_ask = match state.asking {
-        Asking::No => true,
-        Asking::After(after) => after <= now,
-        Asking::Yes | Asking::Idle => false,
-    };
+    if matches!(state.asking, Asking::After(after) if after <= now) {
+        state.asking = Asking::No;
+    }
     match state.draining {
         Draining::No => {}
         Draining::LastWindow { until, .. } if until <= now || state.asking == Asking::Idle => {
@@ -169,7 +167,7 @@ fn fetch(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
         bytes: state.settings.bytes.saturating_sub(state.inflight.bytes()),
     };
     let spread_left = state.inflight.spread() < state.settings.in_flight.saturating_mul(SPREAD_FACTOR);
-    if may_ask && room.messages > 0 && room.bytes > 0 && spread_left {
+    if state.asking == Asking::No && room.messages > 0 && room.bytes > 0 && spread_left {
         state.asking = Asking::Yes;
         if let Draining::LastWindow { asked, .. } = &mut state.draining {
             *asked = true;

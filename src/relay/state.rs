@@ -203,8 +203,9 @@ impl State {
         for place in self.active.iter().filter_map(|place| self.places.get(*place as usize)) {
             consider(place.rests_until.filter(|_| place.flying < place.width));
         }
-        consider(self.desk.wake(!self.blocked.is_empty()));
-        consider(self.confirm_after.filter(|_| self.unconfirmed && !self.confirming));
+        consider(self.desk.wake(self.may_pick()));
+        let may_confirm = self.unconfirmed && !self.confirming && !self.desk.is_storing();
+        consider(self.confirm_after.filter(|_| may_confirm));
         consider(self.trust_until);
         if let Asking::After(at) = self.asking {
             consider(Some(at));
@@ -213,6 +214,11 @@ impl State {
             consider(Some(until));
         }
         wake.max(now)
+    }
+
+    /// Due lanes may be asked for: some are blocked, none waits to go out, and nothing new is begun in a drain (R9).
+    pub(super) fn may_pick(&self) -> bool {
+        self.draining == Draining::No && !self.blocked.is_empty() && self.desk.ready.is_empty()
     }
 
     pub(super) fn lane_mut(&mut self, id: LaneId) -> &mut Lane {
