@@ -32,6 +32,10 @@ pub(super) fn plan(state: &mut State, at: Moment, out: &mut Vec<Effect>) {
     wake_lanes(state, at.now);
     state.look_at_rests(at.now);
     publish(state, at, out);
+    if state.stepped_down {
+        // Halted by what stood at the head of a lane.
+        return;
+    }
     state.plan_desk(at, out);
     confirm(state, at.now, out);
     fetch(state, at.now, out);
@@ -57,7 +61,7 @@ fn publish(state: &mut State, at: Moment, out: &mut Vec<Effect>) {
     let mut batch = Vec::new();
     for _ in 0..state.active.len() {
         let Some(index) = state.active.pop_front() else { break };
-        while state.places[index as usize].admits(at.now) {
+        while !state.stepped_down && state.places[index as usize].admits(at.now) {
             let Some(id) = state.places[index as usize].ready.pop_front() else {
                 break;
             };
@@ -71,7 +75,7 @@ fn publish(state: &mut State, at: Moment, out: &mut Vec<Effect>) {
             state.active.push_back(index);
         }
     }
-    if !batch.is_empty() {
+    if !batch.is_empty() && !state.stepped_down {
         out.push(Effect::Publish(batch));
     }
 }
