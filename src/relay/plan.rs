@@ -4,11 +4,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::blocked::progress;
 use super::event::Effect;
 use super::lane::{LaneId, Standing};
 use super::state::{Asking, Draining, State};
 use super::step::lane_failed;
-use crate::contract::{Outbound, Progress, Room};
+use crate::contract::{Outbound, Room};
 use crate::delivery::Moment;
 
 /// How often the source is told what is settled: what was settled in the last second may be repeated after a crash.
@@ -133,14 +134,13 @@ fn confirm(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
     if !state.unconfirmed || state.confirming || state.desk.is_storing() || !due {
         return;
     }
-    let Some(read) = state.inflight.read() else { return };
+    let Some(progress) = progress(&state.inflight, &[]) else {
+        return;
+    };
     state.confirming = true;
     state.unconfirmed = false;
     state.confirm_after = Some(now + CONFIRM_EVERY);
-    out.push(Effect::Confirm(Progress {
-        read,
-        rest: state.inflight.rest(&[]),
-    }));
+    out.push(Effect::Confirm(progress));
 }
 
 /// Asks the source for more, within the budget (R5).

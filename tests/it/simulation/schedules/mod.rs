@@ -4,3 +4,4 @@
 
 mod endings;
 mod rig;
+mod storing;

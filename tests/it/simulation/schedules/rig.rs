@@ -134,7 +134,8 @@ impl Rig {
             Effect::Fetch(room) => self.fetch = Some(room),
             Effect::Idle(_) => self.idle = true,
             Effect::Publish(batch) => {
-                self.left.extend(batch.iter().map(|outbound| outbound.message.position.minor));
+                self.left
+                    .extend(batch.iter().map(|outbound| outbound.message.position.minor));
                 self.flying.extend(batch);
             }
             Effect::Confirm(progress) => self.confirm = Some(progress),
@@ -291,7 +292,11 @@ impl Rig {
 
     /// A lane by the number of one of its rows.
     pub(super) fn lane(&self, seq: Seq) -> LaneName {
-        self.letters.of(seq).unwrap_or_else(|| panic!("{seq} is no letter")).lane.clone()
+        self.letters
+            .of(seq)
+            .unwrap_or_else(|| panic!("{seq} is no letter"))
+            .lane
+            .clone()
     }
 
     /// Open letters of a row's lane.
