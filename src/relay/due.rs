@@ -63,8 +63,8 @@ impl State {
             };
             let place = self.place_of(&first.address.destination.clone());
             let run = LetterRun::new(due, place, outbound);
-            let slot = self.desk.keep(run);
-            self.desk.ready.push_back(slot);
+            let number = self.desk.keep(run);
+            self.desk.ready.push_back(number);
         }
         self.desk.retry_at = self.desk.retry_at.filter(|retry| *retry > at.now);
     }
@@ -92,8 +92,8 @@ impl State {
 
     /// Hands over the letters whose destination takes them; the others go back without an attempt.
     pub(super) fn hand_over_letters(&mut self, at: Moment, out: &mut Vec<Effect>) {
-        while let Some(slot) = self.desk.ready.pop_front() {
-            let Some((place, lane)) = self.desk.run_mut(slot).map(|run| (run.place, run.due.lane.clone())) else {
+        while let Some(number) = self.desk.ready.pop_front() {
+            let Some((place, lane)) = self.desk.run_mut(number).map(|run| (run.place, run.due.lane.clone())) else {
                 continue;
             };
             let in_memory = self.blocked.get(&lane).copied().flatten();
@@ -102,20 +102,20 @@ impl State {
                 && !self.desk.is_haunted(&lane)
                 && in_memory.is_none_or(|id| self.lanes[id as usize].run.is_empty());
             if !free {
-                self.give_back(slot, at);
+                self.give_back(number, at);
                 continue;
             }
             self.places[place as usize].flying += 1;
             self.flying += 1;
-            if let Some(run) = self.desk.run_mut(slot) {
+            if let Some(run) = self.desk.run_mut(number) {
                 run.handed_over = Some(at.now);
                 out.push(Effect::Publish(run.outbound.clone()));
             }
         }
     }
 
-    fn give_back(&mut self, slot: u64, at: Moment) {
-        let Some(run) = self.desk.take_run(slot) else { return };
+    fn give_back(&mut self, number: u64, at: Moment) {
+        let Some(run) = self.desk.take_run(number) else { return };
         let rests = self.places[run.place as usize]
             .rests_until
             .map(|until| until.saturating_duration_since(at.now));
@@ -140,11 +140,17 @@ impl State {
     }
 
     /// A letter was answered; with the last one the lane's run is closed.
-    pub(super) fn letter_answered(&mut self, ticket: Ticket, receipt: Receipt, at: Moment, out: &mut Vec<Effect>) {
+    pub(super) fn letter_answered(
+        &mut self,
+        letter: (u64, usize),
+        receipt: Receipt,
+        at: Moment,
+        out: &mut Vec<Effect>,
+    ) {
         if receipt == Receipt::Durable {
             self.published += 1;
         }
-        let Some(run) = self.desk.answer(ticket, receipt) else {
+        let Some(run) = self.desk.answer(letter, receipt) else {
             return;
         };
         self.places[run.place as usize].flying -= 1;

@@ -26,6 +26,7 @@ mod run;
 mod state;
 mod status;
 mod step;
+mod ticket;
 
 pub use event::{Effect, Event, Notice};
 pub use run::{Control, Engine, Outcome, run};

@@ -9,6 +9,7 @@ use super::event::Effect;
 use super::lane::{LaneId, Standing};
 use super::state::{Asking, Draining, State};
 use super::step::lane_failed;
+use super::ticket;
 use crate::contract::{Outbound, Room};
 use crate::delivery::Moment;
 
@@ -108,7 +109,9 @@ fn depart(state: &mut State, id: LaneId, at: Moment, batch: &mut Vec<Outbound>, 
     state.flying += 1;
     let dead = state.lanes[id as usize].dead.clone();
     for number in &state.lanes[id as usize].run {
-        if let Some(flight) = state.inflight.get(*number) {
+        if let Some(flight) = state.inflight.get_mut(*number) {
+            flight.outbound.ticket = ticket::of_message(*number, flight.outbound.ticket);
+            flight.awaited = true;
             batch.push(flight.outbound.clone());
         }
     }

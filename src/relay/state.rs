@@ -60,6 +60,8 @@ pub struct DeadLetter {
 pub(super) struct Flight {
     pub(super) outbound: Outbound,
     pub(super) lane: LaneId,
+    /// It is on its way, and not answered.
+    pub(super) awaited: bool,
     /// What went wrong with it: known before sending (no address, no body), or answered.
     pub(super) failure: Option<Arc<Failure>>,
     /// It can never be handed over: there is nothing to send, or nowhere to send it.

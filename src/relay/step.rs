@@ -9,6 +9,7 @@ use super::event::{Effect, Event, Notice};
 use super::lane::{LaneId, Standing};
 use super::plan::plan;
 use super::state::{Asking, Draining, Flight, OnReject, State};
+use super::ticket::{Named, named};
 use crate::contract::{Answer, Outbound, Page, Receipt, Rejection, Ticket};
 use crate::delivery::verdict::{DESTINATION_REST_FIRST, DESTINATION_REST_MAX, Surroundings, Verdict, judge};
 use crate::delivery::{Address, Cause, Destination, Failure, FailureKind, Moment, RestPolicy};
@@ -76,13 +77,11 @@ fn admit(state: &mut State, page: Page) {
                 address,
             },
             lane,
+            awaited: false,
             unsendable: failure.is_some(),
             failure: failure.map(Arc::new),
         };
         let number = state.inflight.push(position, cost, flight);
-        if let Some(flight) = state.inflight.get_mut(number) {
-            flight.outbound.ticket = Ticket(number);
-        }
         state.lane_mut(lane).queue.push_back(number);
         if matches!(state.lane_mut(lane).standing, Standing::Blocked) {
             state.desk.want(lane);
@@ -118,18 +117,26 @@ fn nowhere(message: &Message) -> Address {
 /// Takes receipts: durable ones settle at once, a run ends with its last answer.
 fn answered(state: &mut State, answers: Vec<Answer>, at: Moment, out: &mut Vec<Effect>) {
     for Answer { ticket, receipt } in answers {
-        if state.desk.owns(ticket) {
-            state.letter_answered(ticket, receipt, at, out);
-            continue;
-        }
-        let Some(flight) = state.inflight.get_mut(ticket.0) else {
-            state.desk.ghost_answered(ticket.0);
+        let number = match named(ticket) {
+            Named::Message(number) => number,
+            Named::Letter(run, index) => {
+                state.letter_answered((run, index), receipt, at, out);
+                continue;
+            }
+        };
+        let Some(flight) = state.inflight.get_mut(number) else {
+            state.desk.ghost_answered(number);
             continue;
         };
+        if !flight.awaited || flight.outbound.ticket != ticket {
+            // Of another hand-over than the present one: it settles nothing (S12).
+            continue;
+        }
+        flight.awaited = false;
         let lane = flight.lane;
         match receipt {
             Receipt::Durable => {
-                state.settle(ticket.0);
+                state.settle(number);
                 state.published += 1;
             }
             Receipt::Failed(failure) => flight.failure = Some(failure),

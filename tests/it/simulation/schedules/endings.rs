@@ -10,6 +10,25 @@ use super::super::clock::SECOND;
 use super::super::faults::Shape;
 use super::rig::{Rig, row};
 
+/// The report of an earlier hand-over comes when the message is back in its lane, and when it is out again.
+#[test]
+fn s12_a_receipt_of_another_hand_over_settles_nothing() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&[row(0, Some(1)), row(0, Some(1))]);
+    let old = rig.flying[0].ticket;
+    rig.fails(rows[0], FailureKind::Transient);
+    rig.answer(rows[1], Receipt::NotAttempted);
+    rig.late(old, Receipt::Durable);
+    assert_eq!(rig.state.unsettled(), 2);
+    rig.published();
+    rig.wait(SECOND);
+    assert_eq!(rig.published(), rows[..1], "one message probes");
+    rig.late(old, Receipt::Durable);
+    assert_eq!(rig.state.unsettled(), 2);
+    rig.durable(&rows[..1]);
+    assert_eq!(rig.published(), rows[1..]);
+}
+
 #[test]
 fn a_halted_relay_hands_nothing_over() {
     let mut rig = Rig::new(Shape {

@@ -108,10 +108,7 @@ impl Rig {
     }
 
     pub(super) fn happens(&mut self, event: Event) {
-        let at = Moment {
-            now: self.clock.at(self.now),
-            random: u64::MAX / 2,
-        };
+        let at = self.moment();
         let around = Around {
             now: self.now,
             shape: &self.shape,
@@ -126,6 +123,13 @@ impl Rig {
         assert!(self.view.violations.is_empty(), "{:#?}", self.view.violations);
         for effect in effects {
             self.perform(effect);
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            now: self.clock.at(self.now),
+            random: u64::MAX / 2,
         }
     }
 
@@ -227,6 +231,19 @@ impl Rig {
     pub(super) fn answer(&mut self, seq: Seq, receipt: Receipt) {
         let ticket = self.ticket(seq);
         self.happens(Event::Answered(vec![Answer { ticket, receipt }]));
+    }
+
+    /// A receipt that no publisher would give any more: the checks do not hear of it.
+    pub(super) fn late(&mut self, ticket: Ticket, receipt: Receipt) {
+        let at = self.moment();
+        let mut effects = Vec::new();
+        step(
+            &mut self.state,
+            Event::Answered(vec![Answer { ticket, receipt }]),
+            at,
+            &mut effects,
+        );
+        assert!(effects.is_empty(), "{effects:?}");
     }
 
     pub(super) fn durable(&mut self, seqs: &[Seq]) {
