@@ -91,7 +91,7 @@ fn admit(state: &mut State, page: Page) {
 }
 
 /// A row that the source did not read can only become a letter.
-fn withheld(message: &Message) -> Option<Failure> {
+pub(super) fn withheld(message: &Message) -> Option<Failure> {
     let Body::Withheld { bytes } = message.body else {
         return None;
     };
@@ -125,7 +125,7 @@ fn answered(state: &mut State, answers: Vec<Answer>, at: Moment, out: &mut Vec<E
             }
         };
         let Some(flight) = state.inflight.get_mut(number) else {
-            state.desk.ghost_answered(number);
+            state.ghost_answered(ticket, &receipt);
             continue;
         };
         if !flight.awaited || flight.outbound.ticket != ticket {
@@ -168,7 +168,7 @@ fn finish_run(state: &mut State, id: LaneId, at: Moment, out: &mut Vec<Effect>) 
             )));
         }
         tell_broken_order(state, id, (&run, &left), out);
-        state.lane_mut(id).succeeded();
+        state.succeeded(id);
     }
     if left.is_empty() {
         state.list(id);
@@ -229,6 +229,10 @@ pub(super) fn lane_failed(
         attempts_max: state.settings.rest.attempts_max,
     };
     state.lane_mut(id).failed(left, Arc::clone(&failure), at.now);
+    if state.lane_mut(id).standing == Standing::Storing {
+        // It becomes letters whatever this answer says.
+        return;
+    }
     match judge(failure.kind, around) {
         Verdict::Refuse => refuse(state, id, out),
         Verdict::RestLane { counts } => {

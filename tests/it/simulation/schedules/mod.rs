@@ -3,5 +3,6 @@
 //! Promises: every test here was seen failing with its rule taken out of the reducer.
 
 mod endings;
+mod letters;
 mod rig;
 mod storing;
