@@ -53,6 +53,8 @@ pub(super) struct Lane {
     /// Failures in a row, whatever they speak of.
     pub(super) failures: u32,
     pub(super) failing_since: Option<Instant>,
+    /// The last of them. A success of others after it says that the next one speaks of the message.
+    pub(super) failed_at: Option<Instant>,
     pub(super) last_failure: Option<Arc<Failure>>,
     /// The head goes to this dead-letter address next.
     pub(super) dead: Option<Address>,
@@ -80,6 +82,7 @@ impl Lane {
             attempts: 0,
             failures: 0,
             failing_since: None,
+            failed_at: None,
             last_failure: None,
             dead: None,
             store_cause: Cause::Rejected,
@@ -124,6 +127,7 @@ impl Lane {
         self.attempts = 0;
         self.failures = 0;
         self.failing_since = None;
+        self.failed_at = None;
         self.last_failure = None;
         self.dead = None;
     }
@@ -137,6 +141,7 @@ impl Lane {
         self.width = 1;
         self.failures = self.failures.saturating_add(1);
         self.failing_since.get_or_insert(now);
+        self.failed_at = Some(now);
         self.last_failure = Some(failure);
     }
 

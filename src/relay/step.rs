@@ -222,8 +222,8 @@ pub(super) fn lane_failed(
     let around = Surroundings {
         others_flow: state
             .lane_mut(id)
-            .failing_since
-            .is_some_and(|since| state.places[place as usize].last_success > Some(since)),
+            .failed_at
+            .is_some_and(|failed| state.places[place as usize].last_success > Some(failed)),
         failing_lanes: state.places[place as usize].failing_lanes,
         attempts: state.lane_mut(id).attempts,
         attempts_max: state.settings.rest.attempts_max,

@@ -4,5 +4,6 @@
 
 mod endings;
 mod letters;
+mod places;
 mod rig;
 mod storing;
