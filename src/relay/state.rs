@@ -92,8 +92,8 @@ pub(super) enum Draining {
     LastWindow {
         /// Until then the rest of a long window is read.
         until: Instant,
-        /// It was asked for after the drain began.
-        asked: bool,
+        /// It was asked for: whatever was known before is read to its end.
+        opened: bool,
     },
     /// Nothing new is fetched (R9).
     Finishing,
@@ -117,6 +117,8 @@ pub struct State {
     pub(super) blocked: HashMap<LaneName, Block>,
     pub(super) desk: Desk,
     pub(super) asking: Asking,
+    /// The source has not given all of what it knows.
+    pub(super) more: bool,
     pub(super) confirming: bool,
     /// Something was settled since the last confirm was sent.
     pub(super) unconfirmed: bool,
@@ -150,6 +152,7 @@ impl State {
             blocked: blocked.into_iter().map(|lane| (lane, Block::default())).collect(),
             desk: Desk::default(),
             asking: Asking::No,
+            more: false,
             confirming: false,
             unconfirmed: false,
             confirm_after: None,

@@ -42,7 +42,7 @@ pub fn step(state: &mut State, event: Event, at: Moment, out: &mut Vec<Effect>) 
             if state.draining == Draining::No {
                 state.draining = Draining::LastWindow {
                     until: at.now + LAST_WINDOW_MAX,
-                    asked: false,
+                    opened: false,
                 };
                 if state.asking != Asking::Yes {
                     state.asking = Asking::No;
@@ -62,7 +62,8 @@ fn admit(state: &mut State, page: Page) {
     } else {
         Asking::No
     };
-    if matches!(state.draining, Draining::LastWindow { asked: true, .. }) && !page.more {
+    state.more = page.more;
+    if matches!(state.draining, Draining::LastWindow { opened: true, .. }) && !page.more {
         state.draining = Draining::Finishing;
     }
     for message in page.messages {
