@@ -5,44 +5,46 @@
 use std::sync::Arc;
 
 use super::desk::{Call, Stored};
-use super::event::{Effect, Notice};
+use super::event::{Effect, Notice, Turn};
 use super::lane::{LaneId, Standing};
-use super::state::State;
+use super::state::{Flight, State};
 use crate::contract::{Append, Kept, Park, Progress, StoreRun};
-use crate::delivery::{Cause, Failure, FailureKind, LaneName, Moment};
+use crate::delivery::{Cause, Failure, FailureKind, Inflight, LaneName};
 
 /// Lanes of one transaction: bounds its locks.
 const STORE_LANES: usize = 500;
 
 impl State {
     /// Makes at most one call of the letter store: finishing comes before starting.
-    pub(super) fn plan_desk(&mut self, at: Moment, out: &mut Vec<Effect>) {
-        self.hand_over_letters(at, out);
-        if self.desk.retry_at.is_some_and(|retry| retry > at.now) {
+    pub(super) fn plan_desk(&mut self, turn: &mut Turn<'_>) {
+        self.hand_over_letters(turn);
+        if self.desk.retry_at.is_some_and(|retry| retry > turn.at.now) {
             return;
         }
         if self.desk.call.is_some() {
             if self.desk.retry_at.take().is_some() {
-                self.call_again(out);
+                self.call_again(turn.out);
             }
             return;
         }
         self.desk.retry_at = None;
         if !self.desk.closes.is_empty() {
             let closes = std::mem::take(&mut self.desk.closes);
-            out.push(Effect::Close(closes.clone()));
+            turn.out.push(Effect::Close(closes.clone()));
             self.desk.call = Some(Call::Close(closes));
-        } else if self.desk.wanted.is_empty() || !self.store(out) {
-            self.pick(at.now, out);
+        } else if self.desk.wanted.is_empty() || !self.store(turn.out) {
+            self.pick(turn);
         }
     }
 
-    /// The outcome of a call is unknown: it is idempotent and made again, with what is settled by now.
+    /// The outcome of a call is unknown: it is idempotent and made again, with what is read and settled by now.
     fn call_again(&mut self, out: &mut Vec<Effect>) {
         match &mut self.desk.call {
             Some(Call::Close(closes)) => out.push(Effect::Close(closes.clone())),
             Some(Call::Store(run, stored)) => {
-                run.progress.rest = self.inflight.rest(&sorted_numbers(stored));
+                if let Some(progress) = progress(&self.inflight, stored) {
+                    run.progress = progress;
+                }
                 out.push(Effect::Store(run.clone()));
             }
             Some(Call::Pick) | None => {}
@@ -51,9 +53,9 @@ impl State {
 
     /// Stores what wants to be stored, unless a confirm is out, which writes the same rows. Answers whether it did.
     fn store(&mut self, out: &mut Vec<Effect>) -> bool {
-        let Some(read) = self.inflight.read().filter(|_| !self.confirming) else {
+        if self.confirming {
             return false;
-        };
+        }
         let (mut parks, mut appends, mut park_lanes, mut append_lanes) = (vec![], vec![], vec![], vec![]);
         while parks.len() + appends.len() < STORE_LANES {
             let Some(id) = self.desk.wanted.pop_front() else { break };
@@ -94,9 +96,8 @@ impl State {
         if park_lanes.is_empty() {
             return false;
         }
-        let progress = Progress {
-            read,
-            rest: self.inflight.rest(&sorted_numbers(&park_lanes)),
+        let Some(progress) = progress(&self.inflight, &park_lanes) else {
+            return false;
         };
         let run = StoreRun {
             parks,
@@ -179,13 +180,17 @@ impl State {
     }
 }
 
-fn sorted_numbers(stored: &[Stored]) -> Vec<u64> {
-    let mut numbers: Vec<u64> = stored
+/// What is settled once these lanes are stored; none before anything was read.
+pub(super) fn progress(inflight: &Inflight<Flight>, storing: &[Stored]) -> Option<Progress> {
+    let mut numbers: Vec<u64> = storing
         .iter()
         .flat_map(|stored| stored.numbers.iter().copied())
         .collect();
     numbers.sort_unstable();
-    numbers
+    Some(Progress {
+        read: inflight.read()?,
+        rest: inflight.rest(&numbers),
+    })
 }
 
 pub(super) fn unanswered() -> Arc<Failure> {

@@ -60,6 +60,8 @@ pub struct DeadLetter {
 pub(super) struct Flight {
     pub(super) outbound: Outbound,
     pub(super) lane: LaneId,
+    /// It is on its way, and not answered.
+    pub(super) awaited: bool,
     /// What went wrong with it: known before sending (no address, no body), or answered.
     pub(super) failure: Option<Arc<Failure>>,
     /// It can never be handed over: there is nothing to send, or nowhere to send it.
@@ -221,8 +223,9 @@ impl State {
         for place in self.active.iter().filter_map(|place| self.places.get(*place as usize)) {
             consider(place.rests_until.filter(|_| place.flying < place.width));
         }
-        consider(self.desk.wake(!self.blocked.is_empty()));
-        consider(self.confirm_after.filter(|_| self.unconfirmed && !self.confirming));
+        consider(self.desk.wake(self.may_pick()));
+        let may_confirm = self.unconfirmed && !self.confirming && !self.desk.is_storing();
+        consider(self.confirm_after.filter(|_| may_confirm));
         consider(self.trust_until);
         if let Asking::After(at) = self.asking {
             consider(Some(at));
@@ -231,6 +234,11 @@ impl State {
             consider(Some(until));
         }
         wake.max(now)
+    }
+
+    /// Due lanes may be asked for: some are blocked, none waits to go out, and nothing new is begun in a drain (R9).
+    pub(super) fn may_pick(&self) -> bool {
+        self.draining == Draining::No && !self.blocked.is_empty() && self.desk.ready.is_empty()
     }
 
     pub(super) fn lane_mut(&mut self, id: LaneId) -> &mut Lane {

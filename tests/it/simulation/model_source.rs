@@ -65,6 +65,11 @@ pub(super) struct Opening {
 // === impl Row ===
 
 impl Row {
+    pub(super) fn unroutable(mut self) -> Self {
+        self.unroutable = true;
+        self
+    }
+
     pub(super) fn lane(&self, seq: Seq) -> LaneKey {
         LaneKey {
             topic: (!self.unroutable).then_some(self.topic),
