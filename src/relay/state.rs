@@ -107,7 +107,6 @@ pub struct State {
     pub(super) inflight: Inflight<Flight>,
     pub(super) lanes: Vec<Lane>,
     free: Vec<LaneId>,
-    by_key: HashMap<(u32, Key), LaneId>,
     pub(super) places: Vec<Place>,
     by_destination: HashMap<Destination, u32>,
     /// Places with lanes that want to publish.
@@ -143,7 +142,6 @@ impl State {
             inflight: Inflight::default(),
             lanes: Vec::new(),
             free: Vec::new(),
-            by_key: HashMap::new(),
             places: Vec::new(),
             by_destination: HashMap::new(),
             active: VecDeque::new(),
@@ -249,7 +247,7 @@ impl State {
     pub(super) fn lane_of(&mut self, destination: &Destination, key: Option<&Key>, position: Position) -> LaneId {
         let place = self.place_of(destination);
         if let Some(key) = key
-            && let Some(id) = self.by_key.get(&(place, key.clone()))
+            && let Some(id) = self.places[place as usize].lanes.get(key)
         {
             return *id;
         }
@@ -265,7 +263,7 @@ impl State {
             self.note_blocked(id);
         }
         if let Some(key) = key {
-            self.by_key.insert((place, key.clone()), id);
+            self.places[place as usize].lanes.insert(key.clone(), id);
         }
         id
     }
@@ -298,7 +296,7 @@ impl State {
             return;
         }
         if let Some(key) = lane.key.take() {
-            self.by_key.remove(&(lane.place, key));
+            self.places[lane.place as usize].lanes.remove(&key);
         }
         if let Some(known) = lane.name.as_ref().and_then(|name| self.blocked.get_mut(name)) {
             *known = None;
