@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use super::lane::LaneId;
 use super::ticket;
-use crate::contract::{CloseRun, DueLane, Outbound, Receipt, StoreRun};
+use crate::contract::{CloseRun, DueLane, Outbound, Receipt, StoreRun, Ticket};
 use crate::delivery::{Cause, LaneName};
+use crate::message::Position;
 
 /// How often the database is asked for due lanes while some are blocked: what a release waits at most.
 const PICK_EVERY: Duration = Duration::from_millis(500);
@@ -58,8 +59,14 @@ pub(super) struct Desk {
     /// Picked, not yet handed over.
     pub(super) ready: VecDeque<u64>,
     /// Messages that were stored while their answer was missing.
-    ghosts: HashMap<u64, LaneName>,
-    haunted: HashMap<LaneName, usize>,
+    pub(super) ghosts: HashMap<Ticket, Ghost>,
+}
+
+/// A message that is a letter, and on its way still.
+#[derive(Debug)]
+pub(super) struct Ghost {
+    pub(super) lane: LaneId,
+    pub(super) position: Position,
 }
 
 // === impl Desk ===
@@ -138,27 +145,14 @@ impl Desk {
         }
     }
 
-    /// A message of this lane was stored although its answer is missing.
-    pub(super) fn haunt(&mut self, number: u64, lane: &LaneName) {
-        if self.ghosts.insert(number, lane.clone()).is_none() {
-            *self.haunted.entry(lane.clone()).or_default() += 1;
-        }
+    /// The outstanding store takes this lane over.
+    pub(super) fn takes_over(&self, id: LaneId) -> bool {
+        matches!(&self.call, Some(Call::Store(_, stored)) if stored.iter().any(|stored| stored.id == id))
     }
 
-    pub(super) fn ghost_answered(&mut self, number: u64) {
-        let Some(lane) = self.ghosts.remove(&number) else {
-            return;
-        };
-        if let Some(count) = self.haunted.get_mut(&lane) {
-            *count -= 1;
-            if *count == 0 {
-                self.haunted.remove(&lane);
-            }
-        }
-    }
-
-    pub(super) fn is_haunted(&self, lane: &LaneName) -> bool {
-        self.haunted.contains_key(lane)
+    /// Letters of this lane are out, wait to go out, or wait to be closed.
+    pub(super) fn handles(&self, lane: &LaneName) -> bool {
+        self.runs.values().any(|run| run.due.lane == *lane) || self.closes.iter().any(|close| close.lane == *lane)
     }
 }
 

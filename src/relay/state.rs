@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::blocked::Block;
 use super::desk::Desk;
 use super::lane::{Lane, LaneId, Standing};
 use super::place::{Place, Tally};
@@ -112,8 +113,8 @@ pub struct State {
     /// Places with lanes that want to publish.
     pub(super) active: VecDeque<u32>,
     pub(super) resting: BTreeSet<(Instant, LaneId)>,
-    /// Blocked lanes, and where they stand in memory if anything of them waits there.
-    pub(super) blocked: HashMap<LaneName, Option<LaneId>>,
+    /// Lanes that have letters, as far as is known.
+    pub(super) blocked: HashMap<LaneName, Block>,
     pub(super) desk: Desk,
     pub(super) asking: Asking,
     pub(super) confirming: bool,
@@ -146,7 +147,7 @@ impl State {
             by_destination: HashMap::new(),
             active: VecDeque::new(),
             resting: BTreeSet::new(),
-            blocked: blocked.into_iter().map(|lane| (lane, None)).collect(),
+            blocked: blocked.into_iter().map(|lane| (lane, Block::default())).collect(),
             desk: Desk::default(),
             asking: Asking::No,
             confirming: false,
@@ -270,9 +271,9 @@ impl State {
 
     fn note_blocked(&mut self, id: LaneId) {
         if let Some(name) = &self.lanes[id as usize].name
-            && let Some(known) = self.blocked.get_mut(name)
+            && let Some(block) = self.blocked.get_mut(name)
         {
-            *known = Some(id);
+            block.in_memory = Some(id);
         }
     }
 
@@ -298,8 +299,8 @@ impl State {
         if let Some(key) = lane.key.take() {
             self.places[lane.place as usize].lanes.remove(&key);
         }
-        if let Some(known) = lane.name.as_ref().and_then(|name| self.blocked.get_mut(name)) {
-            *known = None;
+        if let Some(block) = lane.name.as_ref().and_then(|name| self.blocked.get_mut(name)) {
+            block.in_memory = None;
         }
         lane.standing = Standing::Gone;
         self.free.push(id);
@@ -353,6 +354,16 @@ impl State {
         (0..)
             .zip(&self.places)
             .any(|(index, other)| index != place && other.flows(now))
+    }
+
+    /// A run of the lane succeeded: nothing that was said of its head before counts.
+    pub(super) fn succeeded(&mut self, id: LaneId) {
+        let taken_over = self.desk.takes_over(id);
+        let lane = self.lane_mut(id);
+        lane.succeeded();
+        if lane.standing == Standing::Storing && !taken_over {
+            lane.standing = Standing::Flowing;
+        }
     }
 
     pub(super) fn settle(&mut self, number: u64) {

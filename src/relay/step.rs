@@ -94,7 +94,7 @@ fn admit(state: &mut State, page: Page) {
 }
 
 /// A row that the source did not read can only become a letter.
-fn withheld(message: &Message) -> Option<Failure> {
+pub(super) fn withheld(message: &Message) -> Option<Failure> {
     let Body::Withheld { bytes } = message.body else {
         return None;
     };
@@ -129,7 +129,7 @@ fn answered(state: &mut State, answers: Vec<Answer>, turn: &mut Turn<'_>) {
             }
         };
         let Some(flight) = state.inflight.get_mut(number) else {
-            state.desk.ghost_answered(number);
+            state.ghost_answered(ticket, &receipt);
             continue;
         };
         if !flight.awaited || flight.outbound.ticket != ticket {
@@ -187,7 +187,7 @@ fn finish_run(state: &mut State, id: LaneId, turn: &mut Turn<'_>) {
             )));
         }
         tell_broken_order(state, id, (&run, &left), turn.out);
-        state.lane_mut(id).succeeded();
+        state.succeeded(id);
     }
     if left.is_empty() {
         state.list(id);
@@ -235,13 +235,17 @@ pub(super) fn lane_failed(state: &mut State, id: LaneId, failed: (&[u64], Arc<Fa
     let around = Surroundings {
         others_flow: state
             .lane_mut(id)
-            .failing_since
-            .is_some_and(|since| state.places[place as usize].last_success > Some(since)),
+            .failed_at
+            .is_some_and(|failed| state.places[place as usize].last_success > Some(failed)),
         failing_lanes: state.places[place as usize].failing_lanes,
         attempts: state.lane_mut(id).attempts,
         attempts_max: state.settings.rest.attempts_max,
     };
     state.lane_mut(id).failed(left, Arc::clone(&failure), turn.at.now);
+    if state.lane_mut(id).standing == Standing::Storing {
+        // It becomes letters whatever this answer says.
+        return;
+    }
     match judge(failure.kind, around) {
         Verdict::Refuse => refuse(state, id, turn.out),
         Verdict::RestLane { counts } => {

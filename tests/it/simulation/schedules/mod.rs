@@ -3,5 +3,7 @@
 //! Promises: every test here was seen failing with its rule taken out of the reducer.
 
 mod endings;
+mod letters;
+mod places;
 mod rig;
 mod storing;

@@ -323,6 +323,11 @@ impl Rig {
         open.into_iter().map(|(_, seq)| seq).collect()
     }
 
+    pub(super) fn discard(&mut self, seq: Seq, count: usize) {
+        let lane = self.lane(seq);
+        self.letters.discard(&lane, count, &self.source);
+    }
+
     pub(super) fn release(&mut self, seq: Seq) {
         let (lane, now) = (self.lane(seq), self.now);
         self.letters.release(&lane, now);
