@@ -7,14 +7,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::event::{Effect, Event, Notice};
 use super::keeper::{Keeper, Trust};
 use super::lookout::{Lookout, Remembering};
 use super::reader::{Ask, Reader, Told};
-use super::run::{Control, Engine, last_error, moment, now, tell_failure, tell_store_error};
+use super::run::{Control, Engine, last_error, moment, now, tell_failure, tell_store_error, wall_clock};
 use super::state::State;
 use super::status::RelayState;
 use super::step::step;
@@ -368,11 +367,11 @@ impl Term<'_> {
                 self.control.status.send_modify(|status| status.last_error = None);
             }
             Notice::LaneStored(lane) => {
-                tracing::warn!(relay, lane = lane.as_str(), "lane blocked: its messages are letters")
+                tracing::warn!(relay, lane = lane.hash_text(), "lane blocked: its messages are letters");
             }
-            Notice::LaneFree(lane) => tracing::info!(relay, lane = lane.as_str(), "lane free again"),
+            Notice::LaneFree(lane) => tracing::info!(relay, lane = lane.hash_text(), "lane free again"),
             Notice::OrderBroken { lane, failed, durable } => {
-                tracing::error!(relay, event = "order_broken", lane = lane.as_str(), %failed, %durable, "order broken");
+                tracing::error!(relay, event = "order_broken", lane = lane.hash_text(), %failed, %durable, "order broken");
             }
         }
     }
@@ -418,16 +417,24 @@ impl Term<'_> {
         let latency = self
             .state
             .take_sample()
-            .map(|inserted| Timestamp::now().duration_since(inserted));
+            .map(|inserted| wall_clock().duration_since(inserted));
         meters.delivered(latency.and_then(|latency| Duration::try_from(latency).ok()));
     }
 
-    /// Purges and closes the producer, lets the source note what is settled, and says how the term ended.
+    /// Purges and closes the producer, writes down what is settled and what was seen, and says how the term ended. After
+    /// a lost lease nothing is written: it would be refused.
     async fn close(mut self, left: Left) -> Left {
         let answers = self.publisher.close(CLOSE_DEADLINE).await;
-        let fenced = matches!(left, Left::LeaseLost);
-        if !fenced && !answers.is_empty() {
-            self.happened(Event::Answered(answers));
+        if !matches!(left, Left::LeaseLost) {
+            if !answers.is_empty() {
+                self.happened(Event::Answered(answers));
+            }
+            if let Some(progress) = self.state.parting() {
+                self.reader.ask(Ask::Confirm(progress));
+            }
+            let outlook = self.publisher.outlook();
+            self.lookout.look(outlook, (self.engine, self.control, now()));
+            self.lookout.keep_what_was_seen(CLOSE_DEADLINE).await;
         }
         self.report_at = now();
         self.report();

@@ -11,7 +11,7 @@ use super::desk::Desk;
 use super::lane::{Lane, LaneId, Standing};
 use super::place::{Place, Tally};
 use super::status::LaneCounts;
-use crate::contract::{Outbound, RejectionHeaders};
+use crate::contract::{Outbound, Progress, RejectionHeaders};
 use crate::delivery::{Destination, Failure, Inflight, LaneName, RestPolicy, Router};
 use crate::message::{Key, Position};
 
@@ -196,6 +196,14 @@ impl State {
     /// When one of the messages that became durable since the last call was inserted, by the database's clock.
     pub fn take_sample(&mut self) -> Option<jiff::Timestamp> {
         self.sample.take()
+    }
+
+    /// What is settled when a term ends otherwise than drained, if the source has not been told: with it the next holder
+    /// repeats less.
+    #[must_use]
+    pub fn parting(&self) -> Option<Progress> {
+        let read = self.inflight.read().filter(|_| self.unconfirmed)?;
+        Some(Progress { read, rest: self.inflight.rest(&[]) })
     }
 
     /// Lanes by state.
