@@ -203,7 +203,10 @@ impl State {
     #[must_use]
     pub fn parting(&self) -> Option<Progress> {
         let read = self.inflight.read().filter(|_| self.unconfirmed)?;
-        Some(Progress { read, rest: self.inflight.rest(&[]) })
+        Some(Progress {
+            read,
+            rest: self.inflight.rest(&[]),
+        })
     }
 
     /// Lanes by state.
