@@ -37,7 +37,8 @@ mod schema;
 mod show;
 mod validate;
 
-#[cfg(all(test, feature = "kafka"))]
+#[cfg(test)]
+#[cfg(feature = "kafka")]
 mod tests;
 
 pub use crate::setting::{Duration, Secret, Size};

@@ -71,10 +71,12 @@ pub(super) struct Flight {
 pub(super) enum Asking {
     /// It may be asked.
     No,
-    /// It is being asked, or waits for a hint.
+    /// It is being asked.
     Yes,
-    /// Nothing was there.
+    /// Nothing was there: it is to wait for a hint.
     Idle,
+    /// It waits for a hint; an ask ends the wait at once.
+    Waiting,
     /// Not before then.
     After(Instant),
 }
@@ -103,7 +105,6 @@ pub struct State {
     pub(super) inflight: Inflight<Flight>,
     pub(super) lanes: Vec<Lane>,
     free: Vec<LaneId>,
-    by_key: HashMap<(u32, Key), LaneId>,
     pub(super) places: Vec<Place>,
     by_destination: HashMap<Destination, u32>,
     /// Places with lanes that want to publish.
@@ -139,7 +140,6 @@ impl State {
             inflight: Inflight::default(),
             lanes: Vec::new(),
             free: Vec::new(),
-            by_key: HashMap::new(),
             places: Vec::new(),
             by_destination: HashMap::new(),
             active: VecDeque::new(),
@@ -239,7 +239,7 @@ impl State {
     pub(super) fn lane_of(&mut self, destination: &Destination, key: Option<&Key>, position: Position) -> LaneId {
         let place = self.place_of(destination);
         if let Some(key) = key
-            && let Some(id) = self.by_key.get(&(place, key.clone()))
+            && let Some(id) = self.places[place as usize].lanes.get(key)
         {
             return *id;
         }
@@ -255,7 +255,7 @@ impl State {
             self.note_blocked(id);
         }
         if let Some(key) = key {
-            self.by_key.insert((place, key.clone()), id);
+            self.places[place as usize].lanes.insert(key.clone(), id);
         }
         id
     }
@@ -288,7 +288,7 @@ impl State {
             return;
         }
         if let Some(key) = lane.key.take() {
-            self.by_key.remove(&(lane.place, key));
+            self.places[lane.place as usize].lanes.remove(&key);
         }
         if let Some(known) = lane.name.as_ref().and_then(|name| self.blocked.get_mut(name)) {
             *known = None;
