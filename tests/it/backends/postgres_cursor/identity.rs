@@ -199,17 +199,14 @@ async fn accepting_wants_a_relay_and_a_kind_that_exist() {
 async fn a_relay_is_forgotten_only_when_it_is_stopped() {
     let Some(rig) = Rig::new("forget").await else { return };
     let (lease, _held, opened) = start(&rig).await;
-    let mut owner = rig.database.owner().await;
+    let owner = rig.database.owner().await;
     let desk = Desk::new(schema());
-    let running = desk.forget(&mut owner, RELAY, &Order::default()).await;
+    let running = desk.forget(&owner, RELAY, None).await;
     assert!(matches!(running, Err(DeskError::Running(_))), "{running:?}");
     stop(lease, opened).await;
-    let forgotten = desk
-        .forget(&mut owner, RELAY, &Order::default())
-        .await
-        .expect("forgotten");
-    assert_eq!(forgotten.windows, 1);
-    let gone = desk.forget(&mut owner, RELAY, &Order::default()).await;
+    let forgotten = desk.forget(&owner, RELAY, None).await.expect("forgotten");
+    assert_eq!(forgotten, 1);
+    let gone = desk.forget(&owner, RELAY, None).await;
     assert!(matches!(gone, Err(DeskError::NoRelay(_))), "{gone:?}");
     assert_eq!(
         rig.value::<i64>("select count(*) from twinbox.audit where verb = 'forget'")
