@@ -3,17 +3,17 @@
 //! Promises: R9 for letters, and the schedules S3–S5, S29, S32, S33 as far as memory decides them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::blocked::unanswered;
 use super::desk::{Call, LetterRun};
-use super::event::{Effect, Notice};
-use super::lane::Standing;
+use super::event::{Effect, Notice, Turn};
 use super::state::{Draining, State};
-use super::step::rest_place;
-use crate::contract::{CloseRun, DueLane, Next, Outbound, Receipt, Ticket};
+use super::step::{rest_place, withheld};
+use crate::contract::{CloseRun, DueLane, LetterId, Next, Outbound, Receipt, Ticket};
 use crate::delivery::verdict::{DESTINATION_REST_FIRST, Surroundings, Verdict, judge};
 use crate::delivery::{Cause, Failure, FailureKind, LaneName, Moment};
+use crate::message::Message;
 
 /// Due lanes of one pick.
 const PICK_LANES: usize = 64;
@@ -22,11 +22,10 @@ const LETTER_RUN: usize = 500;
 
 impl State {
     /// Asks for due lanes now and then, while some are blocked.
-    pub(super) fn pick(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        let may = self.draining == Draining::No && !self.blocked.is_empty() && self.desk.ready.is_empty();
-        if may && self.desk.picks(now) {
+    pub(super) fn pick(&mut self, turn: &mut Turn<'_>) {
+        if self.may_pick() && self.desk.picks(turn.at.now) {
             self.desk.call = Some(Call::Pick);
-            out.push(Effect::Pick {
+            turn.out.push(Effect::Pick {
                 lanes: PICK_LANES,
                 run: LETTER_RUN.min(self.settings.run_max as usize),
             });
@@ -37,86 +36,103 @@ impl State {
     pub(super) fn picked(&mut self, due: Vec<DueLane>, at: Moment) {
         self.desk.call = None;
         for due in due {
-            self.blocked.entry(due.lane.clone()).or_insert(None);
-            let mut outbound = Vec::with_capacity(due.letters.len());
-            for letter in &due.letters {
-                let Ok(address) = self.settings.router.address(&letter.message) else {
-                    break;
-                };
-                outbound.push(Outbound {
-                    ticket: Ticket(0),
-                    message: letter.message.clone(),
-                    address,
-                });
-            }
-            let whole = outbound.len() == due.letters.len() && !outbound.is_empty();
-            let same_lane = outbound.iter().all(|outbound| {
-                let name = LaneName::of(
-                    &outbound.address.destination,
-                    outbound.address.key.as_ref(),
-                    outbound.message.position,
-                );
-                name == due.lane
-            });
-            let Some(first) = outbound.first().filter(|_| whole && same_lane) else {
-                self.close_unroutable(due);
+            if self.desk.handles(&due.lane) {
+                // An earlier claim ended before its letters were answered: closing those decides (S5).
                 continue;
-            };
-            let place = self.place_of(&first.address.destination.clone());
-            let run = LetterRun::new(due, place, outbound);
-            let slot = self.desk.keep(run);
-            self.desk.ready.push_back(slot);
+            }
+            let passed = &self.blocked.entry(due.lane.clone()).or_default().passed;
+            let letters = due.letters.iter();
+            let delivered: Vec<_> = letters
+                .take_while(|letter| passed.contains(&letter.message.position))
+                .map(|letter| letter.id)
+                .collect();
+            if delivered.is_empty() {
+                self.make_ready(due);
+            } else {
+                self.close_run(due.lane, delivered, Next::Now);
+            }
         }
         self.desk.retry_at = self.desk.retry_at.filter(|retry| *retry > at.now);
     }
 
-    /// `route` no longer leads a stored lane where it was: it waits for a person (S36).
-    fn close_unroutable(&mut self, due: DueLane) {
-        let failure = Failure::new(
-            FailureKind::Message,
-            "RouteChanged",
-            "`route` now names another destination or key, or none, for letters that are open; \
-             change it back, or discard them",
-        );
+    fn close_run(&mut self, lane: LaneName, delivered: Vec<LetterId>, next: Next) {
+        self.desk.closes.push(CloseRun { lane, delivered, next });
+    }
+
+    /// Letters up to the first that cannot be sent; a head that cannot be sent waits for a person.
+    fn make_ready(&mut self, mut due: DueLane) {
+        let mut outbound = Vec::with_capacity(due.letters.len());
+        let mut refused = None;
+        for letter in &due.letters {
+            match self.outbound(&due.lane, &letter.message) {
+                Ok(letter) => outbound.push(letter),
+                Err(failure) => {
+                    refused = Some(failure);
+                    break;
+                }
+            }
+        }
+        if let Some(first) = outbound.first() {
+            let place = self.place_of(&first.address.destination.clone());
+            due.letters.truncate(outbound.len());
+            let number = self.desk.keep(LetterRun::new(due, place, outbound));
+            self.desk.ready.push_back(number);
+            return;
+        }
         let next = Next::Rest {
             cause: Cause::Rejected,
             due: None,
             attempts: due.attempts,
-            failure: Arc::new(failure),
+            failure: refused.map_or_else(unanswered, Arc::new),
         };
-        self.desk.closes.push(CloseRun {
-            lane: due.lane,
-            delivered: Vec::new(),
-            next,
-        });
+        self.close_run(due.lane, Vec::new(), next);
+    }
+
+    /// A letter with its address, if it has one that belongs to its lane (S36), and a body.
+    fn outbound(&mut self, lane: &LaneName, message: &Message) -> Result<Outbound, Failure> {
+        let address = self.settings.router.address(message)?;
+        if LaneName::of(&address.destination, address.key.as_ref(), message.position) != *lane {
+            return Err(Failure::new(
+                FailureKind::Message,
+                "RouteChanged",
+                "`route` now names another destination or key for letters that are open; change it back, or discard them",
+            ));
+        }
+        match withheld(message) {
+            Some(failure) => Err(failure),
+            None => Ok(Outbound {
+                ticket: Ticket(0),
+                message: message.clone(),
+                address,
+            }),
+        }
     }
 
     /// Hands over the letters whose destination takes them; the others go back without an attempt.
-    pub(super) fn hand_over_letters(&mut self, at: Moment, out: &mut Vec<Effect>) {
-        while let Some(slot) = self.desk.ready.pop_front() {
-            let Some((place, lane)) = self.desk.run_mut(slot).map(|run| (run.place, run.due.lane.clone())) else {
+    pub(super) fn hand_over_letters(&mut self, turn: &mut Turn<'_>) {
+        while let Some(number) = self.desk.ready.pop_front() {
+            let Some((place, lane)) = self.desk.run_mut(number).map(|run| (run.place, run.due.lane.clone())) else {
                 continue;
             };
-            let in_memory = self.blocked.get(&lane).copied().flatten();
-            let free = self.places[place as usize].admits(at.now)
+            let in_memory = self.blocked.get(&lane).and_then(|block| block.in_memory);
+            let free = self.places[place as usize].admits(turn.at.now)
                 && self.draining == Draining::No
-                && !self.desk.is_haunted(&lane)
-                && in_memory.is_none_or(|id| self.lanes[id as usize].run.is_empty());
+                && in_memory.is_none_or(|id| self.lanes[id as usize].is_answered());
             if !free {
-                self.give_back(slot, at);
+                self.give_back(number, turn.at);
                 continue;
             }
             self.places[place as usize].flying += 1;
             self.flying += 1;
-            if let Some(run) = self.desk.run_mut(slot) {
-                run.handed_over = Some(at.now);
-                out.push(Effect::Publish(run.outbound.clone()));
+            if let Some(run) = self.desk.run_mut(number) {
+                run.handed_over = Some(turn.at.now);
+                turn.out.push(Effect::Publish(run.outbound.clone()));
             }
         }
     }
 
-    fn give_back(&mut self, slot: u64, at: Moment) {
-        let Some(run) = self.desk.take_run(slot) else { return };
+    fn give_back(&mut self, number: u64, at: Moment) {
+        let Some(run) = self.desk.take_run(number) else { return };
         let rests = self.places[run.place as usize]
             .rests_until
             .map(|until| until.saturating_duration_since(at.now));
@@ -133,43 +149,35 @@ impl State {
             attempts,
             failure,
         };
-        self.desk.closes.push(CloseRun {
-            lane: run.due.lane,
-            delivered: Vec::new(),
-            next,
-        });
+        self.close_run(run.due.lane, Vec::new(), next);
     }
 
     /// A letter was answered; with the last one the lane's run is closed.
-    pub(super) fn letter_answered(&mut self, ticket: Ticket, receipt: Receipt, at: Moment, out: &mut Vec<Effect>) {
+    pub(super) fn letter_answered(&mut self, letter: (u64, usize), receipt: Receipt, turn: &mut Turn<'_>) {
         if receipt == Receipt::Durable {
             self.published += 1;
         }
-        let Some(run) = self.desk.answer(ticket, receipt) else {
+        let Some(run) = self.desk.answer(letter, receipt) else {
             return;
         };
         self.places[run.place as usize].flying -= 1;
         self.flying -= 1;
         let count = run.delivered();
         let delivered = run.due.letters[..count].iter().map(|letter| letter.id).collect();
-        if count > 0 && self.places[run.place as usize].succeeded(at.now) {
-            out.push(Effect::Tell(Notice::DestinationBack(
+        if count > 0 && self.places[run.place as usize].succeeded(turn.at.now) {
+            turn.out.push(Effect::Tell(Notice::DestinationBack(
                 self.places[run.place as usize].destination.clone(),
             )));
         }
         let next = if count == run.due.letters.len() {
             Next::Now
         } else {
-            self.letter_failed(&run, at, out)
+            self.letter_failed(&run, turn)
         };
-        self.desk.closes.push(CloseRun {
-            lane: run.due.lane,
-            delivered,
-            next,
-        });
+        self.close_run(run.due.lane, delivered, next);
     }
 
-    fn letter_failed(&mut self, run: &LetterRun, at: Moment, out: &mut Vec<Effect>) -> Next {
+    fn letter_failed(&mut self, run: &LetterRun, turn: &mut Turn<'_>) -> Next {
         let failure = run.receipts.iter().flatten().find_map(|receipt| match receipt {
             Receipt::Failed(failure) => Some(Arc::clone(failure)),
             Receipt::Durable | Receipt::NotAttempted => None,
@@ -192,17 +200,17 @@ impl State {
                 let attempts = before + u32::from(counts);
                 (
                     Cause::Resting,
-                    Some(self.settings.rest.after(attempts.max(1), at.random)),
+                    Some(self.settings.rest.after(attempts.max(1), turn.at.random)),
                     attempts,
                 )
             }
             verdict @ (Verdict::RestDestination | Verdict::RestMisconfigured) => {
                 let first = (verdict == Verdict::RestMisconfigured).then_some(DESTINATION_REST_FIRST);
-                rest_place(self, run.place, (failure.kind, first), at, out);
+                rest_place(self, run.place, (failure.kind, first), turn);
                 let until = self.places[run.place as usize].rests_until;
                 (
                     Cause::Destination,
-                    until.map(|until| until.saturating_duration_since(at.now)),
+                    until.map(|until| until.saturating_duration_since(turn.at.now)),
                     before,
                 )
             }
@@ -216,22 +224,19 @@ impl State {
     }
 
     /// Letters were closed: lanes that are free publish again, the others may have more.
-    pub(super) fn closed(&mut self, free: Vec<LaneName>, at: Moment, out: &mut Vec<Effect>) {
+    pub(super) fn closed(&mut self, free: Vec<LaneName>, turn: &mut Turn<'_>) {
         if let Some(Call::Close(closes)) = self.desk.call.take()
             && closes
                 .iter()
                 .any(|close| matches!(close.next, Next::Now) && !free.contains(&close.lane))
         {
-            self.desk.pick_after = Some(at.now);
+            self.desk.pick_after = Some(turn.at.now);
         }
         for name in free {
-            if let Some(Some(id)) = self.blocked.remove(&name) {
-                self.lane_mut(id).standing = Standing::Flowing;
-                self.lane_mut(id).succeeded();
-                self.list(id);
-                self.forget_if_over(id);
+            if let Some(id) = self.blocked.remove(&name).and_then(|block| block.in_memory) {
+                self.set_free(id);
             }
-            out.push(Effect::Tell(Notice::LaneFree(name)));
+            turn.out.push(Effect::Tell(Notice::LaneFree(name)));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::blocked::Block;
 use super::desk::Desk;
 use super::lane::{Lane, LaneId, Standing};
 use super::place::{Place, Tally};
@@ -60,6 +61,8 @@ pub struct DeadLetter {
 pub(super) struct Flight {
     pub(super) outbound: Outbound,
     pub(super) lane: LaneId,
+    /// It is on its way, and not answered.
+    pub(super) awaited: bool,
     /// What went wrong with it: known before sending (no address, no body), or answered.
     pub(super) failure: Option<Arc<Failure>>,
     /// It can never be handed over: there is nothing to send, or nowhere to send it.
@@ -110,8 +113,8 @@ pub struct State {
     /// Places with lanes that want to publish.
     pub(super) active: VecDeque<u32>,
     pub(super) resting: BTreeSet<(Instant, LaneId)>,
-    /// Blocked lanes, and where they stand in memory if anything of them waits there.
-    pub(super) blocked: HashMap<LaneName, Option<LaneId>>,
+    /// Lanes that have letters, as far as is known.
+    pub(super) blocked: HashMap<LaneName, Block>,
     pub(super) desk: Desk,
     pub(super) asking: Asking,
     pub(super) confirming: bool,
@@ -144,7 +147,7 @@ impl State {
             by_destination: HashMap::new(),
             active: VecDeque::new(),
             resting: BTreeSet::new(),
-            blocked: blocked.into_iter().map(|lane| (lane, None)).collect(),
+            blocked: blocked.into_iter().map(|lane| (lane, Block::default())).collect(),
             desk: Desk::default(),
             asking: Asking::No,
             confirming: false,
@@ -219,8 +222,9 @@ impl State {
         for place in self.active.iter().filter_map(|place| self.places.get(*place as usize)) {
             consider(place.rests_until.filter(|_| place.flying < place.width));
         }
-        consider(self.desk.wake(!self.blocked.is_empty()));
-        consider(self.confirm_after.filter(|_| self.unconfirmed && !self.confirming));
+        consider(self.desk.wake(self.may_pick()));
+        let may_confirm = self.unconfirmed && !self.confirming && !self.desk.is_storing();
+        consider(self.confirm_after.filter(|_| may_confirm));
         consider(self.trust_until);
         if let Asking::After(at) = self.asking {
             consider(Some(at));
@@ -229,6 +233,11 @@ impl State {
             consider(Some(until));
         }
         wake.max(now)
+    }
+
+    /// Due lanes may be asked for: some are blocked, none waits to go out, and nothing new is begun in a drain (R9).
+    pub(super) fn may_pick(&self) -> bool {
+        self.draining == Draining::No && !self.blocked.is_empty() && self.desk.ready.is_empty()
     }
 
     pub(super) fn lane_mut(&mut self, id: LaneId) -> &mut Lane {
@@ -262,9 +271,9 @@ impl State {
 
     fn note_blocked(&mut self, id: LaneId) {
         if let Some(name) = &self.lanes[id as usize].name
-            && let Some(known) = self.blocked.get_mut(name)
+            && let Some(block) = self.blocked.get_mut(name)
         {
-            *known = Some(id);
+            block.in_memory = Some(id);
         }
     }
 
@@ -290,8 +299,8 @@ impl State {
         if let Some(key) = lane.key.take() {
             self.places[lane.place as usize].lanes.remove(&key);
         }
-        if let Some(known) = lane.name.as_ref().and_then(|name| self.blocked.get_mut(name)) {
-            *known = None;
+        if let Some(block) = lane.name.as_ref().and_then(|name| self.blocked.get_mut(name)) {
+            block.in_memory = None;
         }
         lane.standing = Standing::Gone;
         self.free.push(id);
@@ -345,6 +354,16 @@ impl State {
         (0..)
             .zip(&self.places)
             .any(|(index, other)| index != place && other.flows(now))
+    }
+
+    /// A run of the lane succeeded: nothing that was said of its head before counts.
+    pub(super) fn succeeded(&mut self, id: LaneId) {
+        let taken_over = self.desk.takes_over(id);
+        let lane = self.lane_mut(id);
+        lane.succeeded();
+        if lane.standing == Standing::Storing && !taken_over {
+            lane.standing = Standing::Flowing;
+        }
     }
 
     pub(super) fn settle(&mut self, number: u64) {

@@ -160,7 +160,7 @@ impl<'a> Sweep<'a> {
     async fn refuse(&mut self) {
         let key = format!("key-{}", self.refused.truth.len());
         let rows = [
-            Row::new(&self.picky, &key, &[1; 50_000]),
+            Row::new(&self.picky, &key, &vec![1; 50_000]),
             Row::new(&self.picky, &key, b"behind it"),
         ];
         self.refused.write(&rows).await;

@@ -105,7 +105,7 @@ impl ModelLetters {
         if self.by_seq.contains_key(&seq) {
             return;
         }
-        let id = LetterId(self.letters.len() as i64 + 1);
+        let id = LetterId(i64::try_from(self.letters.len()).expect("few letters") + 1);
         let row = LetterRow {
             lane: lane.clone(),
             seq,

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 use twinbox::contract::{Lease, Outbox};
+use twinbox::postgres::desk::{Desk, Lanes, Order, Selection};
 use twinbox::postgres::migrate::{self, Options, Payload};
-use twinbox::postgres::{Connector, PostgresOutbox, RelayOptions, Schema, Session, Start, Target};
+use twinbox::postgres::{Connector, Pool, PostgresOutbox, RelayOptions, Schema, Session, Start, Target};
 use twinbox::setting::TlsConfig;
 
 use crate::conformance::place::{Place, Transaction};
@@ -23,6 +24,7 @@ pub(super) struct Rig {
     pub(super) database: Database,
     pub(super) options: RelayOptions,
     pub(super) outbox: PostgresOutbox,
+    pool: Pool,
     pub(super) owner: Client,
 }
 
@@ -53,8 +55,9 @@ impl Rig {
             retention: None,
             route: None,
         };
-        let outbox = outbox(&database, options.clone());
+        let (outbox, pool) = outbox(&database, options.clone());
         Some(Self {
+            pool,
             database,
             options,
             outbox,
@@ -66,11 +69,29 @@ impl Rig {
     pub(super) fn also(&self, change: impl FnOnce(&mut RelayOptions)) -> PostgresOutbox {
         let mut options = self.options.clone();
         change(&mut options);
-        outbox(&self.database, options)
+        outbox(&self.database, options).0
     }
 
     pub(super) async fn app(&self) -> Client {
         connect(&self.database.login_url(Login::App)).await.expect("connected")
+    }
+
+    pub(super) async fn operator(&self) -> Client {
+        connect(&self.database.login_url(Login::Operator))
+            .await
+            .expect("connected")
+    }
+
+    /// Runs with open letters in which this lane is.
+    async fn lanes_of(&self, lane: &str) -> Vec<Lanes> {
+        let desk = Desk::new(schema());
+        let runs = desk
+            .lanes(&self.operator().await, &Selection::default())
+            .await
+            .expect("listed");
+        runs.into_iter()
+            .filter(|run| run.lanes.iter().any(|own| own == lane))
+            .collect()
     }
 
     /// One value of one row, as the superuser sees it.
@@ -87,6 +108,11 @@ impl Rig {
         done.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
+    /// Closes the pool's connections, so that their statistics are reported.
+    pub(super) fn close_pool(&self) {
+        self.pool.close();
+    }
+
     pub(super) async fn end(self) {
         drop(self.outbox);
         self.database.drop_it().await;
@@ -100,11 +126,11 @@ pub(super) fn schema() -> Schema {
 /// All payload types, for what must hold for each.
 pub(super) const PAYLOADS: [Payload; 4] = [Payload::Jsonb, Payload::Json, Payload::Bytea, Payload::Text];
 
-fn outbox(database: &Database, options: RelayOptions) -> PostgresOutbox {
+fn outbox(database: &Database, options: RelayOptions) -> (PostgresOutbox, Pool) {
     let target = Target::parse(&database.login_url(Login::Relay), &TlsConfig::default()).expect("a good URL");
     let connector = Connector::fixed(target, Session::relay(&options.name));
     let pool = connector.pool(4).expect("a pool");
-    PostgresOutbox::new(connector, pool, options)
+    (PostgresOutbox::new(connector, pool.clone(), options), pool)
 }
 
 /// One application transaction.
@@ -129,9 +155,24 @@ impl Place for Rig {
         BYTES_MAX
     }
 
-    async fn release(&self, _lane: &str) {}
+    async fn release(&self, lane: &str) {
+        let (desk, mut client) = (Desk::new(schema()), self.operator().await);
+        for mut run in self.lanes_of(lane).await {
+            run.lanes.retain(|own| own == lane);
+            desk.release(&mut client, &run, &Order::default())
+                .await
+                .expect("released");
+        }
+    }
 
-    async fn discard(&self, _lane: &str) {}
+    async fn discard(&self, lane: &str) {
+        let (desk, mut client) = (Desk::new(schema()), self.operator().await);
+        for mut run in self.lanes_of(lane).await {
+            run.lanes.retain(|own| own == lane);
+            let what = (&Selection::default(), &Order::default());
+            desk.discard(&mut client, &run, what).await.expect("discarded");
+        }
+    }
 
     async fn open_letters(&self, lane: &str) -> i64 {
         let sql = "select count(*) from twinbox.letter where lane = $1 and closed is null";
