@@ -13,6 +13,7 @@ use twinbox::delivery::Order;
 use twinbox::setting::Settings;
 use uuid::Uuid;
 
+mod encryption;
 mod limits;
 mod outages;
 mod rights;

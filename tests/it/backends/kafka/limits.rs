@@ -170,3 +170,45 @@ async fn compression_lets_pass_what_is_small_on_the_wire() {
     desk.close(DEADLINE).await;
     assert_eq!(first_occurrences(&kafka.stored(&topic), "k"), [1, 3]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s10_a_topic_that_keeps_refusing_costs_others_nothing() {
+    let Some(kafka) = Kafka::open("s10_a_topic_that_keeps_refusing_costs_others_nothing") else {
+        return;
+    };
+    // Refuses what has no key; each refusal kills the line that carried it.
+    let (refuses, flows) = (
+        kafka.topic(1, &[("cleanup.policy", "compact")]).await,
+        kafka.topic(1, &[]).await,
+    );
+    // Small batches one by one: when the refusal comes, much still stands in the queue.
+    let slow = json!({ "options": { "batch.num.messages": 10, "max.in.flight": 1, "linger.ms": 0 } });
+    let mut desk = Desk::open(&*kafka.with(slow, |_| {})).await;
+    for topic in [&refuses, &flows] {
+        assert_eq!(
+            desk.send(topic, vec![content(1, Some("k"), b"")]).await,
+            [Receipt::Durable]
+        );
+    }
+    let poison = desk.send(&refuses, vec![content(2, None, b"")]).await;
+    assert_ne!(poison[0], Receipt::Durable);
+    for round in 0..5 {
+        let mut batch = vec![(refuses.clone(), content(3, None, b""))];
+        let many = (0..1000).map(|n| (flows.clone(), content(round * 1000 + n, Some(&format!("k{n}")), b"x")));
+        batch.extend(many);
+        let tickets = desk.hand_over_to(batch).await;
+        let receipts = desk.answers(&tickets).await;
+        assert_eq!(
+            kind(&receipts[0]),
+            Some(FailureKind::Message),
+            "alone in its batch, it is the culprit"
+        );
+        let failed: Vec<_> = receipts[1..]
+            .iter()
+            .filter(|receipt| **receipt != Receipt::Durable)
+            .collect();
+        assert!(failed.is_empty(), "{} failed, the first: {:?}", failed.len(), failed[0]);
+    }
+    assert_eq!(desk.publisher.outlook().rebuilds, 0, "there was a culprit each time");
+    desk.close(DEADLINE).await;
+}
