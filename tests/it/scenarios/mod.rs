@@ -11,6 +11,7 @@ mod drain;
 mod golden_debezium;
 mod idle;
 mod incidents;
+mod last_window;
 mod latency_with_a_long_transaction;
 mod ledger_itself;
 mod ledger_over_bad_links;
