@@ -159,6 +159,7 @@ impl RowLease {
             ask(client, UNLOCK, &[(&key, Type::TEXT), (&epoch, Type::INT8)]).await?;
         }
         let Some(row) = taken else { return Ok(None) };
+        crate::point!("epoch.bumped");
         let (epoch, locked): (i64, bool) = (row.get(0), row.get(1));
         let holder = holder.clone();
         self.locked = locked;

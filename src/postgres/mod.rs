@@ -13,6 +13,8 @@
 //! | `lease`, `fence` | who may act, and what every write carries |
 //! | `cursor`, `snapshot`, `progress`, `wake` | windows: read, replayed, settled, waited for |
 //! | `letters` | blocked lanes and their messages |
+//! | `desk` | what an operator does with letters and relays |
+//! | `retention` | deleting what every relay has settled |
 //! | `destinations` | partition counts and acknowledged offsets, across restarts |
 //! | `answer` | database trouble in the contracts' words |
 
@@ -21,6 +23,7 @@ mod answer;
 pub mod config;
 pub mod connect;
 mod cursor;
+pub mod desk;
 mod destinations;
 pub mod failure;
 mod fence;
@@ -31,6 +34,7 @@ pub mod migrate;
 mod outbox;
 pub mod preflight;
 mod progress;
+pub mod retention;
 pub mod session;
 pub mod snapshot;
 pub mod target;

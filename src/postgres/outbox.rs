@@ -6,17 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::Client;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::answer::{away, unreachable};
 use super::connect::{Connector, Direct, Pool};
-use super::cursor::{CursorSource, CursorText, History, Identity, Parts, Shared, floorless, route_changed};
+use super::cursor::{
+    CursorSource, CursorText, History, Identity, Parts, ROUTE, Shared, TIMELINE, floorless, route_changed,
+};
 use super::destinations::{DestinationsText, RelayDestinations};
 use super::fence::Fence;
 use super::identifier::Schema;
 use super::lease::{LeaseText, RowLease};
 use super::letters::{LettersText, RelayLetters};
 use super::progress::{Window, Windows};
+use super::retention::{Retention, RetentionText};
 use super::wake::Wake;
 use crate::contract::{Boxed, Held, Lease, Opened, Outbox, StoreError};
 
@@ -66,6 +69,7 @@ struct Texts {
     lease: Arc<LeaseText>,
     letters: Arc<LettersText>,
     destinations: Arc<DestinationsText>,
+    retention: Arc<RetentionText>,
 }
 
 // === impl PostgresOutbox ===
@@ -79,6 +83,7 @@ impl PostgresOutbox {
             lease: Arc::new(LeaseText::new(&options.schema)),
             letters: Arc::new(LettersText::new(&options.schema)),
             destinations: Arc::new(DestinationsText::new(&options.schema)),
+            retention: Arc::new(RetentionText::new(&options.schema)),
         };
         Self {
             connector,
@@ -88,14 +93,29 @@ impl PostgresOutbox {
         }
     }
 
+    /// Retention under a lease: the holder steps it beside its other work.
+    #[must_use]
+    pub fn retention(&self, held: &Held) -> Retention {
+        Retention {
+            pool: self.pool.clone(),
+            text: Arc::clone(&self.texts.retention),
+            fence: Fence::new(&self.options.name, held),
+            retention: self.options.retention,
+        }
+    }
+
     async fn open_under(&self, held: &Held) -> Result<Opened, StoreError> {
         let fence = Fence::new(&self.options.name, held);
         let direct = self.connector.direct().await.map_err(|error| unreachable(&error))?;
         let identity = self.identify(direct.client(), &fence).await?;
-        let history = identity.history(&self.options.name)?;
+        let history = self.history(direct.client(), &identity).await?;
         self.check_route(direct.client(), &identity).await?;
         self.bind(direct.client(), &fence, (&identity, &history)).await?;
         let shared = Shared::new(self.load(direct.client(), &history).await?);
+        crate::point!("cursor.loaded");
+        if shared.windows().has_open() {
+            crate::point!("window.found");
+        }
         let source = self.source(direct, &fence, (&identity, &shared)).await?;
         let destinations = RelayDestinations {
             pool: self.pool.clone(),
@@ -109,11 +129,6 @@ impl PostgresOutbox {
             fence,
             shared,
             bytes_max: self.options.bytes,
-        };
-        let destinations = RelayDestinations {
-            pool: self.pool.clone(),
-            text: Arc::clone(&self.texts.destinations),
-            fence: letters.fence.clone(),
         };
         Ok(Opened {
             source: Box::new(source),
@@ -133,6 +148,23 @@ impl PostgresOutbox {
         Identity::of(&row).map_err(|error| away(&error))
     }
 
+    /// An old primary that came back is gone on with only when an operator said so.
+    async fn history(&self, client: &Client, identity: &Identity) -> Result<History, StoreError> {
+        match identity.history(&self.options.name) {
+            Err(StoreError::Incident { kind, .. }) if kind == TIMELINE && self.accepted(client, kind).await? => {
+                Ok(identity.history_accepted())
+            }
+            history => history,
+        }
+    }
+
+    /// Whether an operator accepted that kind of incident since the last time it was asked.
+    async fn accepted(&self, client: &Client, kind: &str) -> Result<bool, StoreError> {
+        let parameters: [(&(dyn ToSql + Sync), Type); 2] = [(&self.options.name, Type::TEXT), (&kind, Type::TEXT)];
+        let rows = client.query_typed(&self.texts.cursor.accepted, &parameters).await;
+        Ok(!rows.map_err(|error| away(&error))?.is_empty())
+    }
+
     /// S36: live messages of another route would overtake the open letters of their keys.
     async fn check_route(&self, client: &Client, identity: &Identity) -> Result<(), StoreError> {
         let (Some(configured), Some(stored)) = (&self.options.route, &identity.route) else {
@@ -142,14 +174,7 @@ impl PostgresOutbox {
             return Ok(());
         }
         let name = &self.options.name;
-        let accepted = client
-            .query_typed(
-                &self.texts.cursor.accepted,
-                &[(name, Type::TEXT), (&"route_changed", Type::TEXT)],
-            )
-            .await
-            .map_err(|error| away(&error))?;
-        if accepted.is_empty() {
+        if !self.accepted(client, ROUTE).await? {
             return Err(route_changed(name, stored, configured));
         }
         Ok(())

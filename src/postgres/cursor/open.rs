@@ -13,6 +13,13 @@ use tokio_postgres::Row;
 use crate::contract::StoreError;
 use crate::postgres::wake::Trigger;
 
+/// Another cluster or database, or rows of one.
+const SYSTEM: &str = "system_changed";
+/// Another timeline of the same cluster.
+pub(in crate::postgres) const TIMELINE: &str = "timeline_changed";
+/// Another route while letters are open.
+pub(in crate::postgres) const ROUTE: &str = "route_changed";
+
 /// What the server is, and what the relay's row says it was.
 #[derive(Debug, Clone)]
 pub(in crate::postgres) struct Identity {
@@ -85,7 +92,7 @@ impl Identity {
 
     /// Whether the relay may go on here, and under which position epoch.
     pub(in crate::postgres) fn history(&self, relay: &str) -> Result<History, StoreError> {
-        let least = i64::from(self.own.timeline) << 32;
+        let least = self.least_epoch();
         let Some(bound) = &self.bound else {
             return Ok(History {
                 first: true,
@@ -110,6 +117,19 @@ impl Identity {
         })
     }
 
+    /// What an operator accepted: to go on here, whatever timeline it is.
+    pub(in crate::postgres) fn history_accepted(&self) -> History {
+        History {
+            first: false,
+            position_epoch: self.least_epoch().max(self.position_epoch + 1),
+            told: None,
+        }
+    }
+
+    fn least_epoch(&self) -> i64 {
+        i64::from(self.own.timeline) << 32
+    }
+
     fn moved(&self, bound: &Place, relay: &str) -> StoreError {
         let place = |place: &Place| format!("database {} of system {}", place.database, place.system_id);
         let (from, to) = (place(bound), place(&self.own));
@@ -118,7 +138,7 @@ impl Identity {
              this is that database after a restore or an upgrade, stop the producers and type `twinbox accept {relay} \
              system_changed`"
         );
-        incident("system_changed", (from, to), sentence)
+        incident(SYSTEM, (from, to), sentence)
     }
 
     fn went_back(&self, bound: &Place, relay: &str) -> StoreError {
@@ -128,7 +148,7 @@ impl Identity {
              back. Point `database.url` to the present primary; if this one is meant, type `twinbox accept {relay} \
              timeline_changed`"
         );
-        incident("timeline_changed", (timeline_text(from), timeline_text(to)), sentence)
+        incident(TIMELINE, (timeline_text(from), timeline_text(to)), sentence)
     }
 
     fn promoted(&self, bound: &Place, relay: &str) -> StoreError {
@@ -137,7 +157,7 @@ impl Identity {
             "the database of relay {relay} went from timeline {from} to {to}: a standby was promoted. What was published and \
              had not reached that standby is not in the table any more; the relay goes on under a new position epoch"
         );
-        incident("timeline_changed", (timeline_text(from), timeline_text(to)), sentence)
+        incident(TIMELINE, (timeline_text(from), timeline_text(to)), sentence)
     }
 }
 
@@ -148,7 +168,7 @@ pub(in crate::postgres) fn foreign(relay: &str) -> StoreError {
          supplied the column xid. Relay {relay} would repeat such rows for ever; stop the producers and type `twinbox \
          accept {relay} system_changed`"
     );
-    incident("system_changed", (String::new(), String::new()), sentence)
+    incident(SYSTEM, (String::new(), String::new()), sentence)
 }
 
 /// Windows that somebody deleted.
@@ -157,7 +177,7 @@ pub(in crate::postgres) fn floorless(relay: &str) -> StoreError {
         "the rows of relay {relay} in relay_window are gone, so nobody knows what was published: type `twinbox forget \
          {relay}` and let it start again, or `twinbox accept {relay} system_changed` to go on from now"
     );
-    incident("system_changed", (String::new(), String::new()), sentence)
+    incident(SYSTEM, (String::new(), String::new()), sentence)
 }
 
 /// Another route would let live messages overtake stored ones (S36).
@@ -167,7 +187,7 @@ pub(in crate::postgres) fn route_changed(relay: &str, stored: &str, configured: 
          overtake them: release or discard them first (`twinbox letters list --owner {relay}`), go back to the old route, \
          or type `twinbox accept {relay} route_changed`"
     );
-    incident("route_changed", (stored.to_owned(), configured.to_owned()), sentence)
+    incident(ROUTE, (stored.to_owned(), configured.to_owned()), sentence)
 }
 
 fn timeline_text(timeline: i32) -> String {

@@ -198,6 +198,7 @@ impl CursorSource {
         if !probe.get::<_, bool>(0) && !self.helps_retention().await? {
             return Ok(None);
         }
+        crate::point!("window.next");
         self.window_pace.tick().await;
         let number = newest + 1;
         let Fence { relay, epoch, holder } = &self.fence;
@@ -210,6 +211,7 @@ impl CursorSource {
             kinds: &mut self.kinds,
         };
         let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 4] = [relay, epoch, holder, &number];
+        crate::point!("window.unwritten");
         let (opened, rows, up) = join3(
             client.query_opt(&self.statements.open, &parameters),
             reader.whole(number, &lower, asked),
@@ -226,6 +228,7 @@ impl CursorSource {
             }
             Err(error) => return Err(away(&error)),
         };
+        crate::point!("window.written");
         self.shared.windows().opened(number, Arc::new(opened.get(0)));
         up.map_err(|error| away(&error))?;
         let slice = reader.small(number, &rows?, asked)?;
@@ -276,6 +279,7 @@ impl CursorSource {
         if exhausted {
             self.reading = None;
         }
+        crate::point!("page.read");
         let starved = rows.is_empty() && left.is_some();
         Ok((
             rows.into_iter().map(|row| Message::from(row.content)).collect(),
@@ -369,6 +373,7 @@ impl CursorSource {
     async fn write(&self, change: &Change) -> Result<(), StoreError> {
         let Fence { relay, epoch, holder } = &self.fence;
         let (numbers, windows, seqs) = change.columns();
+        crate::point!("cursor.writing");
         let row = self
             .direct
             .client()
@@ -378,6 +383,7 @@ impl CursorSource {
             )
             .await
             .map_err(|error| away(&error))?;
+        crate::point!("cursor.written");
         let fences: i64 = row.get(0);
         if fences == 0 { Err(StoreError::Fenced) } else { Ok(()) }
     }

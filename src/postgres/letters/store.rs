@@ -49,6 +49,7 @@ impl RelayLetters {
                 continue;
             }
             let (kept, change) = outcome?;
+            crate::point!("lane.stored");
             self.shared.windows().changed(change);
             return Ok(kept);
         }
@@ -67,6 +68,7 @@ impl RelayLetters {
         let appends = run.appends.iter().map(|append| append.lane.as_str());
         let mut blocked = self.lock(transaction, parks.chain(appends).collect()).await?;
         self.park(transaction, run).await?;
+        crate::point!("lane.row_written");
         let missing = |blocked: &HashSet<String>| -> Vec<&str> {
             let lanes = run.appends.iter().map(|append| append.lane.as_str());
             lanes.filter(|lane| !blocked.contains(*lane)).collect()
@@ -77,6 +79,7 @@ impl RelayLetters {
         }
         let live: Vec<LaneName> = missing(&blocked).into_iter().map(LaneName::from).collect();
         self.keep(transaction, run, &live).await?;
+        crate::point!("successors.appended");
         let lanes: Vec<&str> = run.parks.iter().map(|park| park.lane.as_str()).collect();
         // All of its rows were judged before: nothing blocks it.
         let relay = &self.fence.relay;

@@ -1,7 +1,7 @@
 //! The shared suites on PostgreSQL.
 
 use super::rig::Rig;
-use crate::conformance::{lease, source};
+use crate::conformance::{lease, letters, source};
 
 macro_rules! suite {
     ($($area:ident: $($promise:ident)*;)*) => {
@@ -33,4 +33,16 @@ suite! {
         p2_a_holder_whose_session_ends_is_replaced_at_once
         p3_after_resigning_anybody_takes_it_at_once
         p4_trust_ends_before_the_lease;
+    letters:
+        p1_a_lane_is_blocked_while_its_row_exists
+        p2_a_store_is_all_or_nothing_and_once
+        p2_what_is_stored_is_settled_with_it
+        p3_letters_come_back_in_order_with_their_bytes
+        p4_a_due_lane_is_given_to_one_caller
+        p4_a_new_holder_takes_over_what_was_claimed
+        p5_releasing_closes_nothing
+        p5_a_rest_keeps_what_happened
+        p6_a_dropped_message_never_comes_again
+        s01_an_append_behind_a_closed_lane_stays_live
+        s33_a_late_delivery_closes_its_letter_and_keeps_the_rest;
 }

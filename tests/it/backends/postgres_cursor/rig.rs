@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 use twinbox::contract::{Lease, Outbox};
+use twinbox::postgres::desk::{Desk, Lanes, Order, Selection};
 use twinbox::postgres::migrate::{self, Options, Payload};
 use twinbox::postgres::{Connector, PostgresOutbox, RelayOptions, Schema, Session, Start, Target};
 use twinbox::setting::TlsConfig;
@@ -73,6 +74,24 @@ impl Rig {
         connect(&self.database.login_url(Login::App)).await.expect("connected")
     }
 
+    pub(super) async fn operator(&self) -> Client {
+        connect(&self.database.login_url(Login::Operator))
+            .await
+            .expect("connected")
+    }
+
+    /// Runs with open letters in which this lane is.
+    async fn lanes_of(&self, lane: &str) -> Vec<Lanes> {
+        let desk = Desk::new(schema());
+        let runs = desk
+            .lanes(&self.operator().await, &Selection::default())
+            .await
+            .expect("listed");
+        runs.into_iter()
+            .filter(|run| run.lanes.iter().any(|own| own == lane))
+            .collect()
+    }
+
     /// One value of one row, as the superuser sees it.
     pub(super) async fn value<T>(&self, sql: &str) -> T
     where
@@ -129,9 +148,24 @@ impl Place for Rig {
         BYTES_MAX
     }
 
-    async fn release(&self, _lane: &str) {}
+    async fn release(&self, lane: &str) {
+        let (desk, mut client) = (Desk::new(schema()), self.operator().await);
+        for mut run in self.lanes_of(lane).await {
+            run.lanes.retain(|own| own == lane);
+            desk.release(&mut client, &run, &Order::default())
+                .await
+                .expect("released");
+        }
+    }
 
-    async fn discard(&self, _lane: &str) {}
+    async fn discard(&self, lane: &str) {
+        let (desk, mut client) = (Desk::new(schema()), self.operator().await);
+        for mut run in self.lanes_of(lane).await {
+            run.lanes.retain(|own| own == lane);
+            let what = (&Selection::default(), &Order::default());
+            desk.discard(&mut client, &run, what).await.expect("discarded");
+        }
+    }
 
     async fn open_letters(&self, lane: &str) -> i64 {
         let sql = "select count(*) from twinbox.letter where lane = $1 and closed is null";
