@@ -6,6 +6,7 @@
 use std::io::IsTerminal as _;
 
 use opentelemetry::trace::TraceContextExt as _;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -80,6 +81,17 @@ pub fn start(logs: &Logs, exports: Option<&Exports>) -> Result<(), LogError> {
     Ok(registry.with(lines.with_filter(filter)).try_init()?)
 }
 
+/// A line, in the order in which people read it.
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: &'a str,
+    message: Value,
+    target: &'a str,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
 /// One JSON object a line, fields beside each other.
 #[derive(Debug)]
 struct Json;
@@ -97,20 +109,23 @@ where
         event: &Event<'_>,
     ) -> std::fmt::Result {
         let meta = event.metadata();
-        let mut line = Map::new();
-        line.insert("timestamp".into(), wall_clock().to_string().into());
-        line.insert("level".into(), meta.level().as_str().into());
-        line.insert("target".into(), meta.target().into());
-        line.insert("message".into(), Value::Null);
+        let mut fields = Map::new();
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
-            if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>()
-                && let Ok(Value::Object(fields)) = serde_json::from_str(fields)
+            if let Some(fields_text) = span.extensions().get::<FormattedFields<JsonFields>>()
+                && let Ok(Value::Object(inherited)) = serde_json::from_str(fields_text)
             {
-                line.extend(fields);
+                fields.extend(inherited);
             }
         }
-        trace_ids(&mut line);
-        event.record(&mut Fields(&mut line));
+        trace_ids(&mut fields);
+        event.record(&mut Fields(&mut fields));
+        let line = Line {
+            timestamp: wall_clock().to_string(),
+            level: meta.level().as_str(),
+            message: fields.remove("message").unwrap_or_default(),
+            target: meta.target(),
+            fields,
+        };
         let text = serde_json::to_string(&line).map_err(|_| std::fmt::Error)?;
         writeln!(writer, "{text}")
     }
@@ -122,12 +137,12 @@ fn wall_clock() -> jiff::Timestamp {
 }
 
 /// The ids of the span that the line is written in, when it is recorded somewhere.
-fn trace_ids(line: &mut Map<String, Value>) {
+fn trace_ids(fields: &mut Map<String, Value>) {
     let context = opentelemetry::Context::current();
     let span = context.span().span_context().clone();
     if span.is_valid() {
-        line.insert("trace_id".into(), span.trace_id().to_string().into());
-        line.insert("span_id".into(), span.span_id().to_string().into());
+        fields.insert("trace_id".into(), span.trace_id().to_string().into());
+        fields.insert("span_id".into(), span.span_id().to_string().into());
     }
 }
 

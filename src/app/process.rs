@@ -14,7 +14,7 @@ use super::export::Exports;
 use super::gauges;
 use super::signals;
 use super::supervise::{self, Crew, Ending, Task};
-use crate::config::{Readiness, Root};
+use crate::config::{Readiness, Root, SourceConfig};
 use crate::operate::letters::Desk;
 use crate::relay::{self, Control, Engine, Status};
 use crate::telemetry::Pulse;
@@ -49,7 +49,7 @@ pub async fn run(process: Process, root: &Root, origin: &str) -> Result<Ending, 
     );
     let drain = Drain::new(false);
     let deadline = root.drain.deadline.get();
-    let (engines, relays) = cast(process.engines, &drain, deadline);
+    let (engines, relays) = cast(process.engines, root, &drain);
     gauges::register(&process.exports.meter(), &relays);
     let pulse = Pulse::new(supervise::now().into_std());
     let admin = Admin {
@@ -81,12 +81,18 @@ pub async fn run(process: Process, root: &Root, origin: &str) -> Result<Ending, 
 }
 
 /// Gives each engine its control, and keeps the other ends.
-fn cast(engines: Vec<Engine>, drain: &Drain, drain_deadline: Duration) -> (Vec<Task>, Vec<super::status::Seen>) {
+fn cast(engines: Vec<Engine>, root: &Root, drain: &Drain) -> (Vec<Task>, Vec<super::status::Seen>) {
     let pairs = engines.into_iter().map(|engine| {
-        let (status, seen) = watch::channel(Status::default());
+        let source = root.relays.get(&engine.name).map_or("", |relay| match relay.from {
+            SourceConfig::Cursor(_) => "cursor",
+        });
+        let (status, seen) = watch::channel(Status {
+            source,
+            ..Status::default()
+        });
         let control = Control {
             drain: drain.engines(),
-            drain_deadline,
+            drain_deadline: root.drain.deadline.get(),
             status,
         };
         let name = engine.name.clone();

@@ -276,8 +276,8 @@ impl Term<'_> {
                 crate::point!("lanes.filled");
             }
             Err(StoreError::Away(failure)) => {
-                tell_failure(self.engine, self.control, &failure);
                 self.happened(again);
+                self.left = Some(Left::Away(failure));
             }
             Err(error) => self.left = Some(refused(self.engine, self.control, error)),
         }

@@ -1,3 +1,4 @@
-//! The binary from outside: arguments, exit codes, what is on which stream.
+//! The binary from outside: arguments, exit codes, what is on which stream, how a process lives and ends.
 
+mod process;
 mod usage;

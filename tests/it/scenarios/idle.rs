@@ -21,9 +21,18 @@ async fn polling_it_asks_twenty_times_a_second_at_most() {
 }
 
 async fn measure(test: &'static str, change: serde_json::Value, queries_max: f64) {
-    let Some(stage) = Stage::of(test).alone().open().await else {
+    let counting = "shared_preload_libraries=pg_stat_statements".to_owned();
+    let Some(stage) = Stage::of(test).alone().own_postgres(&[counting]).open().await else {
         return;
     };
+    let extension = "create extension pg_stat_statements";
+    stage
+        .database
+        .owner()
+        .await
+        .batch_execute(extension)
+        .await
+        .expect("contrib is there");
     stage.migrate(Payload::Bytea).await;
     let kind = stage.aggregate("order", 3).await;
     let mut relay = stage.relay(&stage.config("twinbox.yaml", change));
@@ -51,9 +60,10 @@ async fn measure(test: &'static str, change: serde_json::Value, queries_max: f64
         stage.name
     );
     assert!(asked <= queries_max, "{asked:.1} statements a second");
-    assert!(cpu <= 1.0, "{cpu:.2} % of a core");
-    // A debug build is larger than what is shipped.
-    assert!(cfg!(debug_assertions) || memory <= 25, "{memory} MiB");
+    // A debug build is larger and slower than what is shipped.
+    let (cpu_max, memory_max) = if cfg!(debug_assertions) { (5.0, 96) } else { (1.0, 25) };
+    assert!(cpu <= cpu_max, "{cpu:.2} % of a core");
+    assert!(memory <= memory_max, "{memory} MiB");
     assert_eq!(relay.terminate(PATIENCE).await.0, "exit 0");
 }
 

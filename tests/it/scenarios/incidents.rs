@@ -63,6 +63,16 @@ async fn s14_partitions_that_grew_while_it_was_down_are_told_and_accepted() {
     arrives(&tail, before, &relay).await;
     assert_eq!(relay.terminate(PATIENCE).await.0, "exit 0");
 
+    let sql = "select partitions from twinbox.relay_destination where destination = $1";
+    let kept = stage
+        .database
+        .owner()
+        .await
+        .query(sql, &[&topic])
+        .await
+        .expect("the relay's memory");
+    let kept: Vec<i32> = kept.iter().map(|row| row.get(0)).collect();
+    assert_eq!(kept, [2], "a drained relay has written down what it saw");
     stage.kafka.grow_topic(&topic, 5).await;
     let after = writer.one(Row::new(&kind, "key", b"five partitions")).await;
     let elsewhere = writer.one(Row::new(&other, "key", b"not concerned")).await;

@@ -73,7 +73,10 @@ async fn flows(trial: &Trial<'_>, relay: &Relay) {
     wait::until("the relay publishes", PATIENCE, || async {
         relay.must_be_up();
         let arrived = trial.tail.distinct();
-        wait::ensure(arrived > before, || format!("{arrived} arrived; {}", relay.words()))
+        let status = relay.status().await?;
+        wait::ensure(arrived > before, || {
+            format!("{arrived} arrived; {status}; {}", relay.words())
+        })
     })
     .await;
 }

@@ -7,6 +7,7 @@ use super::checker::Seen;
 use super::fingerprint;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, HashSet};
@@ -135,20 +136,28 @@ pub(crate) fn exists(brokers: &str, topic: &str) -> bool {
 
 type Ends = BTreeMap<(String, i32), (i64, i64)>;
 
+/// A topic that was just made has partitions without a leader for a moment.
 fn ends(consumer: &BaseConsumer, topics: &[String]) -> Ends {
+    let until = Instant::now() + BROKER_WITHIN;
+    loop {
+        match try_ends(consumer, topics) {
+            Ok(ends) => return ends,
+            Err(error) if Instant::now() > until => panic!("the broker does not tell its partitions' ends: {error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+fn try_ends(consumer: &BaseConsumer, topics: &[String]) -> KafkaResult<Ends> {
     let mut ends = Ends::new();
     for topic in topics {
-        let metadata = consumer
-            .fetch_metadata(Some(topic), BROKER_WITHIN)
-            .expect("the broker answers");
+        let metadata = consumer.fetch_metadata(Some(topic), BROKER_WITHIN)?;
         for partition in metadata.topics()[0].partitions() {
-            let marks = consumer
-                .fetch_watermarks(topic, partition.id(), BROKER_WITHIN)
-                .expect("the broker answers");
+            let marks = consumer.fetch_watermarks(topic, partition.id(), BROKER_WITHIN)?;
             ends.insert((topic.clone(), partition.id()), marks);
         }
     }
-    ends
+    Ok(ends)
 }
 
 fn consumer(brokers: &str) -> BaseConsumer {

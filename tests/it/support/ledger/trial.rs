@@ -81,19 +81,15 @@ impl<'a> Trial<'a> {
         judge(self.stage, &self.topics, &committed).await
     }
 
-    /// Most events that came by within any one second.
+    /// Records that came by in the window before a moment: what was settled then, and may come again after a crash.
     #[must_use]
-    pub(crate) fn rate_peak(&self) -> usize {
+    pub(crate) fn arrived_before(&self, moment: Instant, window: Duration) -> usize {
+        let from = moment.checked_sub(window);
         let arrivals = self.tail.arrivals();
-        let mut from = 0;
-        let mut peak = 0;
-        for (to, arrival) in arrivals.iter().enumerate() {
-            while arrival.at.duration_since(arrivals[from].at) > Duration::from_secs(1) {
-                from += 1;
-            }
-            peak = peak.max(to - from + 1);
-        }
-        peak
+        arrivals
+            .iter()
+            .filter(|arrival| arrival.at <= moment && from.is_none_or(|from| arrival.at > from))
+            .count()
     }
 }
 
