@@ -7,6 +7,7 @@ pub mod admin;
 pub mod assemble;
 #[cfg(feature = "kafka")]
 pub mod demo;
+pub mod desk;
 pub mod drain;
 pub mod export;
 pub mod gauges;

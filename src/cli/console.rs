@@ -8,6 +8,8 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
+use super::Stop;
+
 /// How data is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
@@ -107,6 +109,27 @@ impl Console {
         let mut answer = String::new();
         answers.read_line(&mut answer)?;
         Ok(Some(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")))
+    }
+}
+
+// === impl Console, for verbs that destroy ===
+
+impl Console {
+    /// Warns and asks; goes on only with a yes.
+    ///
+    /// # Errors
+    /// A no, or nobody who could answer (exit 2: say `--yes`).
+    pub(super) fn agreed(&mut self, warning: &str, question: &str) -> Result<(), Stop> {
+        if !warning.is_empty() {
+            writeln!(self.err, "{warning}")?;
+        }
+        match self.confirm(question)? {
+            Some(true) => Ok(()),
+            Some(false) => Err(Stop::failure("nothing was changed")),
+            None => Err(Stop::usage(
+                "nobody can answer here (standard input is no terminal); say --yes to do it",
+            )),
+        }
     }
 }
 

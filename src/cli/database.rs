@@ -1,23 +1,29 @@
 //! How verbs reach the database.
 //!
 //! Promises: a verb connects once, as `twinbox <verb>` in `pg_stat_activity`; the URL comes from the configuration only,
-//! never from an argument.
+//! never from an argument; where several databases could be meant, it asks which.
 
 use super::root::Stage;
 use super::{Exit, Stop};
 use crate::config::Root;
 use crate::postgres::config::DatabaseConfig;
+use crate::postgres::desk::DeskError;
 use crate::postgres::{Connector, Schema, Session};
 
-/// Where `letters`, `accept` and the like look: the database of a relay, or the common one.
-pub(super) fn of<'a>(root: &'a Root, relay: Option<&str>) -> Result<&'a DatabaseConfig, Stop> {
-    match relay {
-        None => Ok(&root.database),
-        Some(name) => match root.relays.get(name) {
-            Some(relay) => Ok(root.database_of(relay)),
-            None => Err(unknown(root, name)),
-        },
+/// The database that a verb means: of the relay that is named, else the only one there is.
+pub(super) fn meant<'a>(root: &'a Root, relay: Option<&str>) -> Result<&'a DatabaseConfig, Stop> {
+    if let Some(relay) = relay.and_then(|name| root.relays.get(name)) {
+        return Ok(root.database_of(relay));
     }
+    let mut known = root.relays.values().map(|relay| root.database_of(relay));
+    let Some(first) = known.next() else {
+        return Ok(&root.database);
+    };
+    if known.all(|other| other == first) {
+        return Ok(first);
+    }
+    let sentence = "the configuration has several databases; name a relay of the one that is meant";
+    Err(Stop::usage(sentence))
 }
 
 /// The sentence for a relay's name that is not in the configuration.
@@ -36,6 +42,18 @@ pub(super) fn schema(database: &DatabaseConfig) -> Result<Schema, Stop> {
     schema.map_err(|error| Stop::configuration(format!("database.schema: {error}")))
 }
 
+impl From<DeskError> for Stop {
+    fn from(error: DeskError) -> Self {
+        match error {
+            DeskError::Database(failure) => failure.into(),
+            DeskError::UnknownKind(_) => Self::usage(error.to_string()),
+            DeskError::NoRelay(_) | DeskError::Running(_) | DeskError::OpenLetters { .. } => {
+                Self::failure(error.to_string())
+            }
+        }
+    }
+}
+
 // === impl Stage ===
 
 impl Stage {
@@ -43,5 +61,31 @@ impl Stage {
     pub(super) fn connector(&self, database: &DatabaseConfig, verb: &str) -> Connector {
         let env = self.env.clone();
         Connector::to(database, Session::command(verb), move |name| env.get(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Environment};
+
+    fn root(relays: &str) -> Root {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("twinbox.yaml");
+        std::fs::write(&file, relays).unwrap();
+        let env: Environment = [("DATABASE_URL", "postgres://a@b/c")].into_iter().collect();
+        config::load(&[file], &env, &[]).unwrap().root
+    }
+
+    #[test]
+    fn one_database_needs_no_name_and_two_do() {
+        let one = root("relays: { a: { to: { memory: {} } }, b: { to: { memory: {} } } }");
+        assert_eq!(meant(&one, None).unwrap(), &one.database);
+        let two = root(
+            "relays: { a: { to: { memory: {} } }, b: { to: { memory: {} }, database: { url: \"postgres://x@y/z\" } } }",
+        );
+        assert_eq!(meant(&two, None).unwrap_err().exit, Exit::Usage);
+        assert_eq!(meant(&two, Some("b")).unwrap(), two.database_of(&two.relays["b"]));
+        assert_eq!(meant(&root("{}"), Some("gone")).unwrap().schema, "twinbox");
     }
 }

@@ -10,7 +10,8 @@ mod show;
 use clap::{Args, Subcommand};
 
 use super::root::Stage;
-use super::{Exit, Stop};
+use super::{Exit, Stop, database};
+use crate::app::desk::PostgresDesk;
 use crate::operate::letters::Selection;
 
 /// What to do about letters.
@@ -51,13 +52,23 @@ pub struct Which {
 /// # Errors
 /// When the database is away or refuses, or the selection names or matches nothing.
 pub async fn run(verb: Verb, stage: &mut Stage) -> Result<Exit, Stop> {
-    let desk = stage.desk().await?;
+    let owner = match &verb {
+        Verb::List(list::Arguments { which, .. }) => which.owner.clone(),
+        Verb::Show(_) => None,
+        Verb::Release(change::Release { asked, .. }) | Verb::Discard(change::Discard { asked }) => {
+            asked.which.owner.clone()
+        }
+    };
+    let root = stage.load()?.root;
+    let database = database::meant(&root, owner.as_deref())?;
+    let connector = stage.connector(database, "letters");
+    let desk = PostgresDesk::new(&connector, database::schema(database)?).map_err(Stop::failure)?;
     let console = &mut stage.console;
     match verb {
-        Verb::List(arguments) => list::run(arguments, (desk.as_ref(), console)).await,
-        Verb::Show(arguments) => show::run(arguments, (desk.as_ref(), console)).await,
-        Verb::Release(arguments) => change::release(arguments, (desk.as_ref(), console)).await,
-        Verb::Discard(arguments) => change::discard(arguments, (desk.as_ref(), console)).await,
+        Verb::List(arguments) => list::run(arguments, (&desk, console)).await,
+        Verb::Show(arguments) => show::run(arguments, (&desk, console)).await,
+        Verb::Release(arguments) => change::release(arguments, (&desk, console)).await,
+        Verb::Discard(arguments) => change::discard(arguments, (&desk, console)).await,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Floor 7. Promises: data on stdout, words on stderr; the same exit codes everywhere ([`Exit`]); nothing that destroys
 //! runs without `--yes` or an answer.
 
+pub mod accept;
 pub mod completions;
 pub mod config;
 pub mod console;
@@ -11,8 +12,11 @@ pub mod database;
 pub mod demo;
 pub mod doctor;
 pub mod drain;
+pub mod enqueue;
 pub mod exit;
 pub mod explain;
+pub mod forget;
+pub mod letters;
 pub mod migrate;
 mod port;
 pub mod relay;

@@ -3,17 +3,21 @@
 //! Promises: a bad configuration is exit 3 before anything is opened; an outage is none; after a drain the exit is 0, after
 //! a halt 1 with the sentence, after a second signal 130.
 
+use std::sync::Arc;
+
 use clap::Args;
 
 use super::root::Stage;
 use super::{Exit, Stop, database, exit};
 use crate::app::admin::Token;
 use crate::app::assemble;
+use crate::app::desk::PostgresDesk;
 use crate::app::export::Exports;
 use crate::app::logs;
 use crate::app::process::{self, Process};
 use crate::app::supervise::Ending;
 use crate::config::{Loaded, RelayConfig, Root};
+use crate::operate::letters::Desk;
 
 /// Which of the configuration's engines.
 #[derive(Debug, Default, Args)]
@@ -68,7 +72,7 @@ pub async fn relay(names: Names, stage: &mut Stage) -> Result<Exit, Stop> {
     let process = Process {
         engines,
         exports,
-        desk: None,
+        desk: desk(&root, stage)?,
         token,
         check: Box::new(move || match crate::config::load(&input.files, &env, &input.set) {
             Ok(_) => tracing::info!("the configuration on disk is sound; it holds from the next start"),
@@ -80,6 +84,16 @@ pub async fn relay(names: Names, stage: &mut Stage) -> Result<Exit, Stop> {
         Ending::Interrupted => Ok(Exit::Interrupted),
         Ending::Failed(sentences) => Err(Stop::failure(sentences.join("\ntwinbox: "))),
     }
+}
+
+/// The letters that the admin port may change; none where they are in several databases.
+fn desk(root: &Root, stage: &Stage) -> Result<Option<Arc<dyn Desk>>, Stop> {
+    let Ok(database) = database::meant(root, None) else {
+        return Ok(None);
+    };
+    let connector = stage.connector(database, "admin");
+    let desk = PostgresDesk::new(&connector, database::schema(database)?).map_err(Stop::failure)?;
+    Ok(Some(Arc::new(desk)))
 }
 
 /// Consumers are not here yet.

@@ -9,7 +9,10 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use super::console::{Console, Output};
 #[cfg(feature = "kafka")]
 use super::demo;
-use super::{Exit, Stop, completions, config, doctor, drain, explain, migrate, relay, status, version};
+use super::{
+    Exit, Stop, accept, completions, config, doctor, drain, enqueue, explain, forget, letters, migrate, relay, status,
+    version,
+};
 use crate::app::logs::{self, Logs};
 use crate::config::{Environment, Loaded, LogFormat, Problems};
 
@@ -88,6 +91,15 @@ pub enum Verb {
     Status(status::Arguments),
     /// Ask a running process to drain
     Drain(drain::Arguments),
+    /// Stored messages of blocked keys
+    #[command(subcommand)]
+    Letters(letters::Verb),
+    /// Go on after an incident that stopped a stream
+    Accept(accept::Arguments),
+    /// Drop a relay for good
+    Forget(forget::Arguments),
+    /// Write one outbox row
+    Enqueue(enqueue::Arguments),
     /// Look at the configuration
     #[command(subcommand)]
     Config(config::Verb),
@@ -162,6 +174,10 @@ async fn dispatch(verb: Verb, stage: &mut Stage) -> Result<Exit, Stop> {
         Verb::Explain => explain::run(stage),
         Verb::Status(arguments) => status::run(arguments, stage).await,
         Verb::Drain(arguments) => drain::run(arguments, stage).await,
+        Verb::Letters(verb) => letters::run(verb, stage).await,
+        Verb::Accept(arguments) => accept::run(arguments, stage).await,
+        Verb::Forget(arguments) => forget::run(arguments, stage).await,
+        Verb::Enqueue(arguments) => enqueue::run(arguments, stage).await,
         Verb::Config(verb) => stage.look_at_configuration(&verb),
         #[cfg(feature = "kafka")]
         Verb::Demo(arguments) => demo::run(arguments, stage).await,

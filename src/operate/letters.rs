@@ -6,8 +6,8 @@
 //! # Why releasing a letter releases its lane
 //!
 //! A lane's letters go out from its head (R7). Giving back one from the middle would overtake the others, so a release
-//! selects the lanes that the letters are in, and its preview counts all that will go out. A discard drops the selected
-//! letters alone.
+//! selects the lanes that the letters are in, and what stands with them in their lanes goes out, too. A discard drops the
+//! selected letters alone.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

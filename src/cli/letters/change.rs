@@ -37,7 +37,7 @@ pub struct Asked {
 pub struct Release {
     /// What both take.
     #[command(flatten)]
-    pub common: Asked,
+    pub asked: Asked,
     /// At most so many letters a second: 100/s
     #[arg(long, value_name = "N/s", value_parser = rate)]
     pub rate: Option<u32>,
@@ -51,13 +51,13 @@ pub struct Release {
 pub struct Discard {
     /// What both take.
     #[command(flatten)]
-    pub common: Asked,
+    pub asked: Asked,
 }
 
 pub(super) async fn release(arguments: Release, (desk, console): (&dyn Desk, &mut Console)) -> Result<Exit, Stop> {
-    let Release { common, rate, wait } = arguments;
-    let selection = Selection::from(common.which.clone());
-    let done = change((Verb::Release, common, rate), (desk, console)).await?;
+    let Release { asked, rate, wait } = arguments;
+    let selection = Selection::from(asked.which.clone());
+    let done = change((Verb::Release, asked, rate), (desk, console)).await?;
     match (done, wait) {
         (Some(count), Some(wait)) => delivered((selection, count, wait), (desk, console)).await,
         _ => Ok(Exit::Ok),
@@ -65,16 +65,16 @@ pub(super) async fn release(arguments: Release, (desk, console): (&dyn Desk, &mu
 }
 
 pub(super) async fn discard(arguments: Discard, (desk, console): (&dyn Desk, &mut Console)) -> Result<Exit, Stop> {
-    change((Verb::Discard, arguments.common, None), (desk, console)).await?;
+    change((Verb::Discard, arguments.asked, None), (desk, console)).await?;
     Ok(Exit::Ok)
 }
 
 /// Counts, asks, changes; answers what was changed, none when nothing was to be.
 async fn change(
-    (verb, common, rate): (Verb, Asked, Option<u32>),
+    (verb, asked, rate): (Verb, Asked, Option<u32>),
     (desk, console): (&dyn Desk, &mut Console),
 ) -> Result<Option<Count>, Stop> {
-    let selection = Selection::from(common.which);
+    let selection = Selection::from(asked.which);
     if selection.is_empty() {
         return Err(Stop::usage(
             "which letters? Say --id, --key, --owner, --error, or --all for all of them",
@@ -85,17 +85,17 @@ async fn change(
         return Err(Stop::failure("no open letter matches"));
     }
     preview(console, verb, &count)?;
-    if common.dry_run {
+    if asked.dry_run {
         told(console, verb, (&count, true))?;
         return Ok(None);
     }
-    if !common.yes {
-        agreed(console, verb)?;
+    if !asked.yes {
+        console.agreed("", &format!("{} them?", verb.as_str()))?;
     }
     let change = Change {
         verb,
         selection,
-        reason: common.reason,
+        reason: asked.reason,
         rate,
     };
     let done = desk.apply(change).await?;
@@ -113,16 +113,6 @@ fn preview(console: &mut Console, verb: Verb, count: &Count) -> Result<(), Stop>
         console.note(&format!("  {:>7}  {}", group.letters, group.error))?;
     }
     Ok(())
-}
-
-fn agreed(console: &mut Console, verb: Verb) -> Result<(), Stop> {
-    match console.confirm(&format!("{} them?", verb.as_str()))? {
-        Some(true) => Ok(()),
-        Some(false) => Err(Stop::failure("nothing was changed")),
-        None => Err(Stop::usage(
-            "nobody can answer here (standard input is no terminal); say --yes to do it, or --dry-run to count",
-        )),
-    }
 }
 
 fn told(console: &mut Console, verb: Verb, (count, dry_run): (&Count, bool)) -> Result<(), Stop> {

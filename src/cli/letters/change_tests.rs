@@ -78,9 +78,9 @@ fn all(yes: bool) -> Asked {
     }
 }
 
-fn released(common: Asked) -> Release {
+fn released(asked: Asked) -> Release {
     Release {
-        common,
+        asked,
         ..Release::default()
     }
 }
@@ -120,11 +120,11 @@ async fn off_a_terminal_it_takes_a_yes() {
 async fn a_dry_run_moves_nothing() {
     let paper = Paper::with(3, 0);
     let (mut console, out, _) = console(Output::Json, None);
-    let common = Asked {
+    let asked = Asked {
         dry_run: true,
         ..all(false)
     };
-    let arguments = Discard { common };
+    let arguments = Discard { asked };
     assert_eq!(discard(arguments, (&paper, &mut console)).await.unwrap(), Exit::Ok);
     let told: serde_json::Value = serde_json::from_str(&out.text()).unwrap();
     assert_eq!(
@@ -150,14 +150,16 @@ async fn waiting_ends_with_the_last_letter_or_with_the_time() {
     let wait = |wait| Release {
         wait: Some(wait),
         rate: Some(50),
-        common: Asked {
+        asked: Asked {
             reason: Some("fixed".to_owned()),
             ..all(true)
         },
     };
     let paper = Paper::with(3, 2);
     let (mut words, _, err) = console(Output::Table, None);
-    let exit = release(wait(Duration::from_secs(30)), (&paper, &mut words)).await.unwrap();
+    let exit = release(wait(Duration::from_secs(30)), (&paper, &mut words))
+        .await
+        .unwrap();
     assert_eq!(exit, Exit::Ok);
     assert!(err.text().ends_with("delivered 3 letters of 1 key\n"), "{}", err.text());
     let change = &paper.changes()[0];
