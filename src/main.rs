@@ -5,9 +5,6 @@ use std::process::ExitCode;
 use twinbox::cli::{self, Exit};
 use twinbox::config::Environment;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     // Err: a provider is installed already; then that one serves.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -12,6 +12,7 @@ mod rejection;
 
 pub use context::{Backend, Environment, OpenContext, STALL_DEFAULT};
 pub use envelope::{Encoder, Envelope};
+pub use rejection::Diagnosis;
 
 use crate::setting::BackendConfig;
 

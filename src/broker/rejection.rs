@@ -3,6 +3,8 @@
 //! Promises: diagnostics are bounded and cut first; the message's own key, payload and headers stay as they are. When the
 //! whole still does not fit, the destination's size check says so and the letter stays in the table.
 
+use std::sync::Arc;
+
 use crate::contract::Rejection;
 
 /// Longest error text, in bytes.
@@ -10,33 +12,45 @@ const MESSAGE_MAX: usize = 2 * 1024;
 /// Longest chain of causes, in bytes.
 const CHAIN_MAX: usize = 8 * 1024;
 
-/// Headers by name.
-pub(super) type Headers = Vec<(Box<str>, Box<str>)>;
+/// What is said of one dead letter.
+#[derive(Debug, Clone)]
+pub struct Diagnosis {
+    headers: Vec<(Box<str>, Box<str>)>,
+    /// The failure's sentence, cut.
+    pub message: String,
+}
 
-/// The `twinbox-*` headers.
-pub(super) fn headers(rejection: &Rejection<'_>) -> Headers {
-    let failure = rejection.failure;
-    let mut headers: Headers = Vec::with_capacity(16);
-    push(&mut headers, "twinbox-error-kind", failure.kind.as_str());
-    push(&mut headers, "twinbox-error-type", &failure.code);
-    push(&mut headers, "twinbox-error-message", message(rejection));
-    if !failure.chain.is_empty() {
-        let chain = failure.chain.join("\n");
-        push(&mut headers, "twinbox-error-chain", cut(&chain, CHAIN_MAX));
+// === impl Diagnosis ===
+
+impl Diagnosis {
+    /// The `twinbox-*` headers.
+    pub fn of(rejection: &Rejection<'_>) -> Self {
+        let failure = rejection.failure;
+        let mut diagnosis = Self {
+            headers: Vec::with_capacity(16),
+            message: cut(&failure.message, MESSAGE_MAX).to_owned(),
+        };
+        let message = diagnosis.message.clone();
+        diagnosis.say("twinbox-error-kind", failure.kind.as_str());
+        diagnosis.say("twinbox-error-type", &failure.code);
+        diagnosis.say("twinbox-error-message", &message);
+        if !failure.chain.is_empty() {
+            diagnosis.say("twinbox-error-chain", cut(&failure.chain.join("\n"), CHAIN_MAX));
+        }
+        diagnosis.say("twinbox-attempts", &rejection.attempts.to_string());
+        diagnosis.say("twinbox-source", &rejection.from.destination.to_string());
+        diagnosis
     }
-    push(&mut headers, "twinbox-attempts", &rejection.attempts.to_string());
-    push(&mut headers, "twinbox-source", &rejection.from.destination.to_string());
-    headers
-}
 
-/// The failure's sentence, cut.
-pub(super) fn message<'a>(rejection: &Rejection<'a>) -> &'a str {
-    cut(&rejection.failure.message, MESSAGE_MAX)
-}
+    /// Adds a header.
+    pub fn say(&mut self, name: &str, value: &str) {
+        self.headers.push((name.into(), value.into()));
+    }
 
-/// Adds a header.
-pub(super) fn push(headers: &mut Headers, name: &str, value: &str) {
-    headers.push((name.into(), value.into()));
+    /// All headers.
+    pub fn into_headers(self) -> Arc<[(Box<str>, Box<str>)]> {
+        self.headers.into()
+    }
 }
 
 /// At most `most` bytes of a text, at a character's edge.

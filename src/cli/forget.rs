@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::root::Stage;
 use super::{Exit, Stop, database};
-use crate::postgres::desk::{Desk, Order};
+use crate::postgres::desk::Desk;
 
 /// Whom.
 #[derive(Debug, Args)]
@@ -34,14 +34,11 @@ pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> 
             format!("{name} would begin anew under that name, and rows that it has not sent are not waited for");
         stage.console.agreed(&warning, &format!("forget {name}?"))?;
     }
-    let mut direct = Box::pin(stage.connector(database, "forget").direct()).await?;
-    let order = Order { actor: None, reason };
-    let forgotten = desk.forget(direct.client_mut(), &name, &order).await?;
+    let direct = Box::pin(stage.connector(database, "forget").direct()).await?;
+    let windows = desk.forget(direct.client(), &name, reason.as_deref()).await?;
     direct.close().await;
     if stage.console.json() {
-        let document = json!({
-            "forgotten": name, "windows": forgotten.windows, "destinations": forgotten.destinations,
-        });
+        let document = json!({ "forgotten": name, "windows": windows });
         stage.console.document(&document)?;
     } else {
         stage.console.line(&format!("forgot {name}"))?;

@@ -15,7 +15,7 @@ use super::identifier::Schema;
 pub use accept::{Accepted, KINDS};
 pub use letters::{Discarded, Lanes, Released};
 pub use list::{Group, Listed, ListedError, Shown};
-pub use relays::{Enqueue, Forgotten};
+pub use relays::Enqueue;
 
 /// Lanes that one transaction touches.
 pub const LANES_MAX: usize = 500;

@@ -10,7 +10,7 @@
 //!
 //! # Why the newest window is not written
 //!
-//! It is written when it stops being the newest, or is large: under load most windows are wholly settled by then, and
+//! It is written when it stops being the newest, is large, or has been written before: under load most windows are wholly settled by then, and
 //! cost nothing more than their share of one range delete.
 
 use std::collections::VecDeque;
@@ -241,7 +241,7 @@ impl Windows {
                 continue;
             }
             let Some(left) = &lefts[index] else { continue };
-            let due = all || !is_newest || window.pages > 1 || left.is_empty();
+            let due = all || !is_newest || window.pages > 1 || window.stored.is_some() || left.is_empty();
             if index >= above_floor && due && window.stored.as_ref() != Some(left) {
                 rests.push((window.number, left.clone()));
             }

@@ -4,15 +4,25 @@
 
 use std::sync::Arc;
 
-use super::desk::{Call, Stored};
+use super::desk::{Call, Ghost, Stored};
 use super::event::{Effect, Notice};
 use super::lane::{LaneId, Standing};
-use super::state::State;
-use crate::contract::{Append, Kept, Park, Progress, StoreRun};
-use crate::delivery::{Cause, Failure, FailureKind, LaneName, Moment};
+use super::state::{Flight, State};
+use crate::contract::{Append, Kept, Park, Progress, Receipt, StoreRun, Ticket};
+use crate::delivery::{Cause, Failure, FailureKind, Inflight, LaneName, Moment};
+use crate::message::Position;
 
 /// Lanes of one transaction: bounds its locks.
 const STORE_LANES: usize = 500;
+
+/// A lane that has letters.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    /// Where it stands in memory, if anything of it waits there.
+    pub(super) in_memory: Option<LaneId>,
+    /// Letters that are durable all the same: their answers came when they were letters already.
+    pub(super) passed: Vec<Position>,
+}
 
 impl State {
     /// Makes at most one call of the letter store: finishing comes before starting.
@@ -37,12 +47,14 @@ impl State {
         }
     }
 
-    /// The outcome of a call is unknown: it is idempotent and made again, with what is settled by now.
+    /// The outcome of a call is unknown: it is idempotent and made again, with what is read and settled by now.
     fn call_again(&mut self, out: &mut Vec<Effect>) {
         match &mut self.desk.call {
             Some(Call::Close(closes)) => out.push(Effect::Close(closes.clone())),
             Some(Call::Store(run, stored)) => {
-                run.progress.rest = self.inflight.rest(&sorted_numbers(stored));
+                if let Some(progress) = progress(&self.inflight, stored) {
+                    run.progress = progress;
+                }
                 out.push(Effect::Store(run.clone()));
             }
             Some(Call::Pick) | None => {}
@@ -51,9 +63,9 @@ impl State {
 
     /// Stores what wants to be stored, unless a confirm is out, which writes the same rows. Answers whether it did.
     fn store(&mut self, out: &mut Vec<Effect>) -> bool {
-        let Some(read) = self.inflight.read().filter(|_| !self.confirming) else {
+        if self.confirming {
             return false;
-        };
+        }
         let (mut parks, mut appends, mut park_lanes, mut append_lanes) = (vec![], vec![], vec![], vec![]);
         while parks.len() + appends.len() < STORE_LANES {
             let Some(id) = self.desk.wanted.pop_front() else { break };
@@ -94,9 +106,8 @@ impl State {
         if park_lanes.is_empty() {
             return false;
         }
-        let progress = Progress {
-            read,
-            rest: self.inflight.rest(&sorted_numbers(&park_lanes)),
+        let Some(progress) = progress(&self.inflight, &park_lanes) else {
+            return false;
         };
         let run = StoreRun {
             parks,
@@ -108,7 +119,7 @@ impl State {
         true
     }
 
-    fn park(&mut self, id: LaneId, lane: LaneName, positions: Vec<crate::message::Position>) -> Park {
+    fn park(&mut self, id: LaneId, lane: LaneName, positions: Vec<Position>) -> Park {
         let rest = self.settings.rest;
         let state = self.lane_mut(id);
         let failure = state.last_failure.clone().unwrap_or_else(unanswered);
@@ -126,49 +137,103 @@ impl State {
 
     /// The store has it: settled (R6). Lanes whose row was gone go on live.
     pub(super) fn stored(&mut self, kept: &Kept, out: &mut Vec<Effect>) {
-        let Some(Call::Store(_, stored)) = self.desk.call.take() else {
+        let Some(Call::Store(run, stored)) = self.desk.call.take() else {
             return;
         };
-        for Stored { id, name, numbers } in stored {
-            if kept.live.contains(&name) {
-                self.blocked.remove(&name);
-                self.lane_mut(id).standing = Standing::Flowing;
-                out.push(Effect::Tell(Notice::LaneFree(name)));
-                self.list(id);
-                continue;
+        let parks = run.parks.into_iter().map(|park| park.positions);
+        let appends = run.appends.into_iter().map(|append| append.positions);
+        for (stored, positions) in stored.into_iter().zip(parks.chain(appends)) {
+            if kept.live.contains(&stored.name) {
+                self.live_again(stored, out);
+            } else {
+                self.taken_over(stored, &positions, out);
             }
-            let in_flight = std::mem::take(&mut self.lane_mut(id).run);
-            if !in_flight.is_empty() {
-                let place = self.lane_mut(id).place;
-                self.places[place as usize].flying -= 1;
-                self.flying -= 1;
-                self.lane_mut(id).unanswered = 0;
-            }
-            for number in in_flight {
-                if self.inflight.get(number).is_some() {
-                    self.desk.haunt(number, &name);
-                }
-            }
-            for number in &numbers {
-                self.settle(*number);
-            }
-            let queue_len = self.lane_mut(id).queue.len();
-            self.lane_mut(id)
-                .queue
-                .retain(|number| numbers.binary_search(number).is_err());
-            debug_assert!(
-                self.lane_mut(id).queue.len() <= queue_len,
-                "only what was stored is forgotten"
-            );
-            self.lane_mut(id).standing = Standing::Blocked;
-            if self.blocked.insert(name.clone(), Some(id)).is_none() {
-                out.push(Effect::Tell(Notice::LaneStored(name)));
-            }
-            if !self.lane_mut(id).queue.is_empty() {
-                self.desk.want(id);
-            }
-            self.forget_if_over(id);
         }
+    }
+
+    /// Its row is gone. Letters of it that are out still count for R1: closing them sets the lane free.
+    fn live_again(&mut self, stored: Stored, out: &mut Vec<Effect>) {
+        let Stored { id, name, .. } = stored;
+        if self.desk.handles(&name) {
+            return;
+        }
+        self.blocked.remove(&name);
+        self.set_free(id);
+        out.push(Effect::Tell(Notice::LaneFree(name)));
+    }
+
+    /// Its head is another one now: what was said of the old one is forgotten.
+    pub(super) fn set_free(&mut self, id: LaneId) {
+        self.lane_mut(id).standing = Standing::Flowing;
+        self.lane_mut(id).succeeded();
+        self.list(id);
+        self.forget_if_over(id);
+    }
+
+    fn taken_over(&mut self, stored: Stored, positions: &[Position], out: &mut Vec<Effect>) {
+        let Stored { id, name, numbers } = stored;
+        let is_news = !self.blocked.contains_key(&name);
+        let block = self.blocked.entry(name.clone()).or_default();
+        block.in_memory = Some(id);
+        for (number, position) in numbers.iter().zip(positions) {
+            if self.inflight.get(*number).is_none() {
+                // It became durable while it was being stored.
+                block.passed.push(*position);
+            }
+        }
+        self.haunt(id);
+        for number in &numbers {
+            self.settle(*number);
+        }
+        let lane = self.lane_mut(id);
+        lane.queue.retain(|number| numbers.binary_search(number).is_err());
+        lane.standing = Standing::Blocked;
+        if !lane.queue.is_empty() {
+            self.desk.want(id);
+        }
+        if is_news {
+            out.push(Effect::Tell(Notice::LaneStored(name)));
+        }
+        self.forget_if_over(id);
+    }
+
+    /// The lane's run is stored; where its answers are missing they still count for R1, and no longer for anything else.
+    fn haunt(&mut self, id: LaneId) {
+        let run = std::mem::take(&mut self.lane_mut(id).run);
+        if run.is_empty() {
+            return;
+        }
+        let place = self.lane_mut(id).place;
+        self.places[place as usize].flying -= 1;
+        self.flying -= 1;
+        self.lane_mut(id).unanswered = 0;
+        for number in run {
+            if let Some(flight) = self.inflight.get(number).filter(|flight| flight.awaited) {
+                let ghost = Ghost {
+                    lane: id,
+                    position: flight.outbound.message.position,
+                };
+                self.desk.ghosts.insert(flight.outbound.ticket, ghost);
+                self.lanes[id as usize].haunted += 1;
+            }
+        }
+    }
+
+    /// A letter was answered that left before it was one: what is durable is not sent again (S33).
+    pub(super) fn ghost_answered(&mut self, ticket: Ticket, receipt: &Receipt) {
+        let Some(Ghost { lane, position }) = self.desk.ghosts.remove(&ticket) else {
+            return;
+        };
+        if *receipt == Receipt::Durable {
+            self.published += 1;
+            let name = self.name_of(lane);
+            if let Some(block) = self.blocked.get_mut(&name) {
+                block.passed.push(position);
+            }
+        }
+        self.lane_mut(lane).haunted -= 1;
+        self.list(lane);
+        self.forget_if_over(lane);
     }
 
     pub(super) fn begin_to_store(&mut self, id: LaneId, cause: Cause) {
@@ -179,13 +244,17 @@ impl State {
     }
 }
 
-fn sorted_numbers(stored: &[Stored]) -> Vec<u64> {
-    let mut numbers: Vec<u64> = stored
+/// What is settled once these lanes are stored; none before anything was read.
+pub(super) fn progress(inflight: &Inflight<Flight>, storing: &[Stored]) -> Option<Progress> {
+    let mut numbers: Vec<u64> = storing
         .iter()
         .flat_map(|stored| stored.numbers.iter().copied())
         .collect();
     numbers.sort_unstable();
-    numbers
+    Some(Progress {
+        read: inflight.read()?,
+        rest: inflight.rest(&numbers),
+    })
 }
 
 pub(super) fn unanswered() -> Arc<Failure> {

@@ -7,15 +7,13 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::lane::LaneId;
+use super::ticket;
 use crate::contract::{CloseRun, DueLane, Outbound, Receipt, StoreRun, Ticket};
 use crate::delivery::{Cause, LaneName};
+use crate::message::Position;
 
 /// How often the database is asked for due lanes while some are blocked: what a release waits at most.
 const PICK_EVERY: Duration = Duration::from_millis(500);
-/// Tickets of letters have this bit; tickets of live messages are local numbers and never reach it.
-const LETTER: u64 = 1 << 63;
-/// Low bits of a letter's ticket: its index inside the run.
-const INDEX_BITS: u32 = 16;
 
 /// One call of the letter store.
 #[derive(Debug)]
@@ -55,12 +53,20 @@ pub(super) struct Desk {
     pub(super) wanted: VecDeque<LaneId>,
     pub(super) closes: Vec<CloseRun>,
     pub(super) pick_after: Option<Instant>,
-    runs: Vec<Option<LetterRun>>,
+    /// By a number of their own, counted up.
+    runs: HashMap<u64, LetterRun>,
+    last_run: u64,
     /// Picked, not yet handed over.
     pub(super) ready: VecDeque<u64>,
     /// Messages that were stored while their answer was missing.
-    ghosts: HashMap<u64, LaneName>,
-    haunted: HashMap<LaneName, usize>,
+    pub(super) ghosts: HashMap<Ticket, Ghost>,
+}
+
+/// A message that is a letter, and on its way still.
+#[derive(Debug)]
+pub(super) struct Ghost {
+    pub(super) lane: LaneId,
+    pub(super) position: Position,
 }
 
 // === impl Desk ===
@@ -89,11 +95,11 @@ impl Desk {
     }
 
     /// When the desk wants something without an event.
-    pub(super) fn wake(&self, blocked: bool) -> Option<Instant> {
+    pub(super) fn wake(&self, may_pick: bool) -> Option<Instant> {
         match (&self.call, self.retry_at) {
             (Some(_), retry) => retry,
             (None, Some(retry)) => Some(retry),
-            (None, None) => self.pick_after.filter(|_| blocked),
+            (None, None) => self.pick_after.filter(|_| may_pick),
         }
     }
 
@@ -106,63 +112,47 @@ impl Desk {
         due
     }
 
-    pub(super) fn owns(&self, ticket: Ticket) -> bool {
-        ticket.0 & LETTER != 0
-    }
-
     /// Keeps a run and gives its messages their tickets.
     pub(super) fn keep(&mut self, mut run: LetterRun) -> u64 {
-        let slot = self.runs.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.runs.push(None);
-            self.runs.len() - 1
-        });
-        for (index, outbound) in (0_u64..).zip(&mut run.outbound) {
-            outbound.ticket = Ticket(LETTER | (slot as u64) << INDEX_BITS | index);
+        self.last_run += 1;
+        for (index, outbound) in run.outbound.iter_mut().enumerate() {
+            outbound.ticket = ticket::of_letter(self.last_run, index);
         }
-        self.runs[slot] = Some(run);
-        slot as u64
+        self.runs.insert(self.last_run, run);
+        self.last_run
     }
 
-    pub(super) fn run_mut(&mut self, slot: u64) -> Option<&mut LetterRun> {
-        self.runs.get_mut(usize::try_from(slot).ok()?)?.as_mut()
+    pub(super) fn run_mut(&mut self, number: u64) -> Option<&mut LetterRun> {
+        self.runs.get_mut(&number)
     }
 
-    pub(super) fn take_run(&mut self, slot: u64) -> Option<LetterRun> {
-        self.runs.get_mut(usize::try_from(slot).ok()?)?.take()
+    pub(super) fn take_run(&mut self, number: u64) -> Option<LetterRun> {
+        self.runs.remove(&number)
     }
 
     /// Notes an answer; gives the run back when it was the last.
-    pub(super) fn answer(&mut self, ticket: Ticket, receipt: Receipt) -> Option<LetterRun> {
-        let (slot, index) = ((ticket.0 & !LETTER) >> INDEX_BITS, ticket.0 & ((1 << INDEX_BITS) - 1));
-        let run = self.run_mut(slot)?;
-        let place = run.receipts.get_mut(usize::try_from(index).ok()?)?;
+    pub(super) fn answer(&mut self, letter: (u64, usize), receipt: Receipt) -> Option<LetterRun> {
+        let (number, index) = letter;
+        let run = self.run_mut(number)?;
+        let place = run.receipts.get_mut(index)?;
         if place.replace(receipt).is_none() {
             run.unanswered -= 1;
         }
-        if run.unanswered == 0 { self.take_run(slot) } else { None }
-    }
-
-    /// A message of this lane was stored although its answer is missing.
-    pub(super) fn haunt(&mut self, number: u64, lane: &LaneName) {
-        if self.ghosts.insert(number, lane.clone()).is_none() {
-            *self.haunted.entry(lane.clone()).or_default() += 1;
+        if run.unanswered == 0 {
+            self.take_run(number)
+        } else {
+            None
         }
     }
 
-    pub(super) fn ghost_answered(&mut self, number: u64) {
-        let Some(lane) = self.ghosts.remove(&number) else {
-            return;
-        };
-        if let Some(count) = self.haunted.get_mut(&lane) {
-            *count -= 1;
-            if *count == 0 {
-                self.haunted.remove(&lane);
-            }
-        }
+    /// The outstanding store takes this lane over.
+    pub(super) fn takes_over(&self, id: LaneId) -> bool {
+        matches!(&self.call, Some(Call::Store(_, stored)) if stored.iter().any(|stored| stored.id == id))
     }
 
-    pub(super) fn is_haunted(&self, lane: &LaneName) -> bool {
-        self.haunted.contains_key(lane)
+    /// Letters of this lane are out, wait to go out, or wait to be closed.
+    pub(super) fn handles(&self, lane: &LaneName) -> bool {
+        self.runs.values().any(|run| run.due.lane == *lane) || self.closes.iter().any(|close| close.lane == *lane)
     }
 }
 

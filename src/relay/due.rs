@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use super::blocked::unanswered;
 use super::desk::{Call, LetterRun};
 use super::event::{Effect, Notice};
-use super::lane::Standing;
 use super::state::{Draining, State};
-use super::step::rest_place;
-use crate::contract::{CloseRun, DueLane, Next, Outbound, Receipt, Ticket};
+use super::step::{rest_place, withheld};
+use crate::contract::{CloseRun, DueLane, LetterId, Next, Outbound, Receipt, Ticket};
 use crate::delivery::verdict::{DESTINATION_REST_FIRST, Surroundings, Verdict, judge};
 use crate::delivery::{Cause, Failure, FailureKind, LaneName, Moment};
+use crate::message::Message;
 
 /// Due lanes of one pick.
 const PICK_LANES: usize = 64;
@@ -23,8 +23,7 @@ const LETTER_RUN: usize = 500;
 impl State {
     /// Asks for due lanes now and then, while some are blocked.
     pub(super) fn pick(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        let may = self.draining == Draining::No && !self.blocked.is_empty() && self.desk.ready.is_empty();
-        if may && self.desk.picks(now) {
+        if self.may_pick() && self.desk.picks(now) {
             self.desk.call = Some(Call::Pick);
             out.push(Effect::Pick {
                 lanes: PICK_LANES,
@@ -37,86 +36,103 @@ impl State {
     pub(super) fn picked(&mut self, due: Vec<DueLane>, at: Moment) {
         self.desk.call = None;
         for due in due {
-            self.blocked.entry(due.lane.clone()).or_insert(None);
-            let mut outbound = Vec::with_capacity(due.letters.len());
-            for letter in &due.letters {
-                let Ok(address) = self.settings.router.address(&letter.message) else {
-                    break;
-                };
-                outbound.push(Outbound {
-                    ticket: Ticket(0),
-                    message: letter.message.clone(),
-                    address,
-                });
-            }
-            let whole = outbound.len() == due.letters.len() && !outbound.is_empty();
-            let same_lane = outbound.iter().all(|outbound| {
-                let name = LaneName::of(
-                    &outbound.address.destination,
-                    outbound.address.key.as_ref(),
-                    outbound.message.position,
-                );
-                name == due.lane
-            });
-            let Some(first) = outbound.first().filter(|_| whole && same_lane) else {
-                self.close_unroutable(due);
+            if self.desk.handles(&due.lane) {
+                // An earlier claim ended before its letters were answered: closing those decides (S5).
                 continue;
-            };
-            let place = self.place_of(&first.address.destination.clone());
-            let run = LetterRun::new(due, place, outbound);
-            let slot = self.desk.keep(run);
-            self.desk.ready.push_back(slot);
+            }
+            let passed = &self.blocked.entry(due.lane.clone()).or_default().passed;
+            let letters = due.letters.iter();
+            let delivered: Vec<_> = letters
+                .take_while(|letter| passed.contains(&letter.message.position))
+                .map(|letter| letter.id)
+                .collect();
+            if delivered.is_empty() {
+                self.make_ready(due);
+            } else {
+                self.close_run(due.lane, delivered, Next::Now);
+            }
         }
         self.desk.retry_at = self.desk.retry_at.filter(|retry| *retry > at.now);
     }
 
-    /// `route` no longer leads a stored lane where it was: it waits for a person (S36).
-    fn close_unroutable(&mut self, due: DueLane) {
-        let failure = Failure::new(
-            FailureKind::Message,
-            "RouteChanged",
-            "`route` now names another destination or key, or none, for letters that are open; \
-             change it back, or discard them",
-        );
+    fn close_run(&mut self, lane: LaneName, delivered: Vec<LetterId>, next: Next) {
+        self.desk.closes.push(CloseRun { lane, delivered, next });
+    }
+
+    /// Letters up to the first that cannot be sent; a head that cannot be sent waits for a person.
+    fn make_ready(&mut self, mut due: DueLane) {
+        let mut outbound = Vec::with_capacity(due.letters.len());
+        let mut refused = None;
+        for letter in &due.letters {
+            match self.outbound(&due.lane, &letter.message) {
+                Ok(letter) => outbound.push(letter),
+                Err(failure) => {
+                    refused = Some(failure);
+                    break;
+                }
+            }
+        }
+        if let Some(first) = outbound.first() {
+            let place = self.place_of(&first.address.destination.clone());
+            due.letters.truncate(outbound.len());
+            let number = self.desk.keep(LetterRun::new(due, place, outbound));
+            self.desk.ready.push_back(number);
+            return;
+        }
         let next = Next::Rest {
             cause: Cause::Rejected,
             due: None,
             attempts: due.attempts,
-            failure: Arc::new(failure),
+            failure: refused.map_or_else(unanswered, Arc::new),
         };
-        self.desk.closes.push(CloseRun {
-            lane: due.lane,
-            delivered: Vec::new(),
-            next,
-        });
+        self.close_run(due.lane, Vec::new(), next);
+    }
+
+    /// A letter with its address, if it has one that belongs to its lane (S36), and a body.
+    fn outbound(&mut self, lane: &LaneName, message: &Message) -> Result<Outbound, Failure> {
+        let address = self.settings.router.address(message)?;
+        if LaneName::of(&address.destination, address.key.as_ref(), message.position) != *lane {
+            return Err(Failure::new(
+                FailureKind::Message,
+                "RouteChanged",
+                "`route` now names another destination or key for letters that are open; change it back, or discard them",
+            ));
+        }
+        match withheld(message) {
+            Some(failure) => Err(failure),
+            None => Ok(Outbound {
+                ticket: Ticket(0),
+                message: message.clone(),
+                address,
+            }),
+        }
     }
 
     /// Hands over the letters whose destination takes them; the others go back without an attempt.
     pub(super) fn hand_over_letters(&mut self, at: Moment, out: &mut Vec<Effect>) {
-        while let Some(slot) = self.desk.ready.pop_front() {
-            let Some((place, lane)) = self.desk.run_mut(slot).map(|run| (run.place, run.due.lane.clone())) else {
+        while let Some(number) = self.desk.ready.pop_front() {
+            let Some((place, lane)) = self.desk.run_mut(number).map(|run| (run.place, run.due.lane.clone())) else {
                 continue;
             };
-            let in_memory = self.blocked.get(&lane).copied().flatten();
+            let in_memory = self.blocked.get(&lane).and_then(|block| block.in_memory);
             let free = self.places[place as usize].admits(at.now)
                 && self.draining == Draining::No
-                && !self.desk.is_haunted(&lane)
-                && in_memory.is_none_or(|id| self.lanes[id as usize].run.is_empty());
+                && in_memory.is_none_or(|id| self.lanes[id as usize].is_answered());
             if !free {
-                self.give_back(slot, at);
+                self.give_back(number, at);
                 continue;
             }
             self.places[place as usize].flying += 1;
             self.flying += 1;
-            if let Some(run) = self.desk.run_mut(slot) {
+            if let Some(run) = self.desk.run_mut(number) {
                 run.handed_over = Some(at.now);
                 out.push(Effect::Publish(run.outbound.clone()));
             }
         }
     }
 
-    fn give_back(&mut self, slot: u64, at: Moment) {
-        let Some(run) = self.desk.take_run(slot) else { return };
+    fn give_back(&mut self, number: u64, at: Moment) {
+        let Some(run) = self.desk.take_run(number) else { return };
         let rests = self.places[run.place as usize]
             .rests_until
             .map(|until| until.saturating_duration_since(at.now));
@@ -133,19 +149,21 @@ impl State {
             attempts,
             failure,
         };
-        self.desk.closes.push(CloseRun {
-            lane: run.due.lane,
-            delivered: Vec::new(),
-            next,
-        });
+        self.close_run(run.due.lane, Vec::new(), next);
     }
 
     /// A letter was answered; with the last one the lane's run is closed.
-    pub(super) fn letter_answered(&mut self, ticket: Ticket, receipt: Receipt, at: Moment, out: &mut Vec<Effect>) {
+    pub(super) fn letter_answered(
+        &mut self,
+        letter: (u64, usize),
+        receipt: Receipt,
+        at: Moment,
+        out: &mut Vec<Effect>,
+    ) {
         if receipt == Receipt::Durable {
             self.published += 1;
         }
-        let Some(run) = self.desk.answer(ticket, receipt) else {
+        let Some(run) = self.desk.answer(letter, receipt) else {
             return;
         };
         self.places[run.place as usize].flying -= 1;
@@ -162,11 +180,7 @@ impl State {
         } else {
             self.letter_failed(&run, at, out)
         };
-        self.desk.closes.push(CloseRun {
-            lane: run.due.lane,
-            delivered,
-            next,
-        });
+        self.close_run(run.due.lane, delivered, next);
     }
 
     fn letter_failed(&mut self, run: &LetterRun, at: Moment, out: &mut Vec<Effect>) -> Next {
@@ -225,11 +239,8 @@ impl State {
             self.desk.pick_after = Some(at.now);
         }
         for name in free {
-            if let Some(Some(id)) = self.blocked.remove(&name) {
-                self.lane_mut(id).standing = Standing::Flowing;
-                self.lane_mut(id).succeeded();
-                self.list(id);
-                self.forget_if_over(id);
+            if let Some(id) = self.blocked.remove(&name).and_then(|block| block.in_memory) {
+                self.set_free(id);
             }
             out.push(Effect::Tell(Notice::LaneFree(name)));
         }

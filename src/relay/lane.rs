@@ -43,6 +43,8 @@ pub(super) struct Lane {
     /// Numbers in flight, in order; answered ones stay until the whole run is answered.
     pub(super) run: VecDeque<u64>,
     pub(super) unanswered: u32,
+    /// Messages of it that are letters by now and on their way still: they count for R1 (S33).
+    pub(super) haunted: u32,
     pub(super) handed_over: Option<Instant>,
     /// Longest next run: 1 after a failure, doubling with success.
     pub(super) width: u32,
@@ -51,6 +53,8 @@ pub(super) struct Lane {
     /// Failures in a row, whatever they speak of.
     pub(super) failures: u32,
     pub(super) failing_since: Option<Instant>,
+    /// The last of them. A success of others after it says that the next one speaks of the message.
+    pub(super) failed_at: Option<Instant>,
     pub(super) last_failure: Option<Arc<Failure>>,
     /// The head goes to this dead-letter address next.
     pub(super) dead: Option<Address>,
@@ -72,11 +76,13 @@ impl Lane {
             queue: VecDeque::new(),
             run: VecDeque::new(),
             unanswered: 0,
+            haunted: 0,
             handed_over: None,
             width: u32::MAX,
             attempts: 0,
             failures: 0,
             failing_since: None,
+            failed_at: None,
             last_failure: None,
             dead: None,
             store_cause: Cause::Rejected,
@@ -92,12 +98,17 @@ impl Lane {
 
     /// Nothing of it is left in memory, and nothing about it is worth remembering.
     pub(super) fn is_over(&self) -> bool {
-        self.queue.is_empty() && self.run.is_empty() && matches!(self.standing, Standing::Flowing | Standing::Blocked)
+        self.queue.is_empty() && self.is_answered() && matches!(self.standing, Standing::Flowing | Standing::Blocked)
+    }
+
+    /// Nothing of it is on its way.
+    pub(super) fn is_answered(&self) -> bool {
+        self.run.is_empty() && self.haunted == 0
     }
 
     /// It could publish now, if its destination lets it.
     pub(super) fn wants_to_publish(&self) -> bool {
-        self.standing == Standing::Flowing && self.run.is_empty() && !self.queue.is_empty()
+        self.standing == Standing::Flowing && self.is_answered() && !self.queue.is_empty()
     }
 
     /// Takes the next run into flight.
@@ -116,9 +127,9 @@ impl Lane {
         self.attempts = 0;
         self.failures = 0;
         self.failing_since = None;
+        self.failed_at = None;
         self.last_failure = None;
         self.dead = None;
-        self.store_cause = Cause::Rejected;
     }
 
     /// A run failed; `left` are its numbers that are not durable, in order.
@@ -130,6 +141,7 @@ impl Lane {
         self.width = 1;
         self.failures = self.failures.saturating_add(1);
         self.failing_since.get_or_insert(now);
+        self.failed_at = Some(now);
         self.last_failure = Some(failure);
     }
 

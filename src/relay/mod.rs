@@ -27,6 +27,7 @@ mod run;
 mod state;
 mod status;
 mod step;
+mod ticket;
 
 pub use event::{Effect, Event, Notice};
 pub use place::Tally;

@@ -3,11 +3,12 @@
 //! Promises: a resting destination sees one probe at a time; success wakes it at 1, 2, 4 … lanes (S10's small probe).
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::lane::LaneId;
 use crate::delivery::Destination;
+use crate::message::Key;
 
 /// A success this short a while ago means that the place works for others.
 const FRESH: Duration = Duration::from_secs(60);
@@ -29,6 +30,8 @@ pub struct Tally {
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) destination: Destination,
+    /// Its lanes in memory that have a key.
+    pub(super) lanes: HashMap<Key, LaneId>,
     /// Rests until then, then one probe.
     pub(super) rests_until: Option<Instant>,
     pub(super) rests_since: Option<Instant>,
@@ -49,6 +52,7 @@ impl Place {
     pub(super) fn new(destination: Destination) -> Self {
         Self {
             destination,
+            lanes: HashMap::new(),
             rests_until: None,
             rests_since: None,
             rests: 0,

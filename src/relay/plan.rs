@@ -4,11 +4,13 @@
 
 use std::time::{Duration, Instant};
 
+use super::blocked::progress;
 use super::event::Effect;
 use super::lane::{LaneId, Standing};
 use super::state::{Asking, Draining, State};
 use super::step::lane_failed;
-use crate::contract::{Outbound, Progress, Room};
+use super::ticket;
+use crate::contract::{Outbound, Room};
 use crate::delivery::Moment;
 
 /// How often the source is told what is settled: what was settled in the last second may be repeated after a crash.
@@ -32,6 +34,10 @@ pub(super) fn plan(state: &mut State, at: Moment, out: &mut Vec<Effect>) {
     wake_lanes(state, at.now);
     state.look_at_rests(at.now);
     publish(state, at, out);
+    if state.stepped_down {
+        // Halted by what stood at the head of a lane.
+        return;
+    }
     state.plan_desk(at, out);
     confirm(state, at.now, out);
     fetch(state, at.now, out);
@@ -57,7 +63,7 @@ fn publish(state: &mut State, at: Moment, out: &mut Vec<Effect>) {
     let mut batch = Vec::new();
     for _ in 0..state.active.len() {
         let Some(index) = state.active.pop_front() else { break };
-        while state.places[index as usize].admits(at.now) {
+        while !state.stepped_down && state.places[index as usize].admits(at.now) {
             let Some(id) = state.places[index as usize].ready.pop_front() else {
                 break;
             };
@@ -71,7 +77,7 @@ fn publish(state: &mut State, at: Moment, out: &mut Vec<Effect>) {
             state.active.push_back(index);
         }
     }
-    if !batch.is_empty() {
+    if !batch.is_empty() && !state.stepped_down {
         out.push(Effect::Publish(batch));
     }
 }
@@ -103,7 +109,9 @@ fn depart(state: &mut State, id: LaneId, at: Moment, batch: &mut Vec<Outbound>, 
     state.flying += 1;
     let dead = state.lanes[id as usize].dead.clone();
     for number in &state.lanes[id as usize].run {
-        if let Some(flight) = state.inflight.get(*number) {
+        if let Some(flight) = state.inflight.get_mut(*number) {
+            flight.outbound.ticket = ticket::of_message(*number, flight.outbound.ticket);
+            flight.awaited = true;
             batch.push(flight.outbound.clone());
         }
     }
@@ -129,23 +137,20 @@ fn confirm(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
     if !state.unconfirmed || state.confirming || state.desk.is_storing() || !due {
         return;
     }
-    let Some(read) = state.inflight.read() else { return };
+    let Some(progress) = progress(&state.inflight, &[]) else {
+        return;
+    };
     state.confirming = true;
     state.unconfirmed = false;
     state.confirm_after = Some(now + CONFIRM_EVERY);
-    out.push(Effect::Confirm(Progress {
-        read,
-        rest: state.inflight.rest(&[]),
-    }));
+    out.push(Effect::Confirm(progress));
 }
 
 /// Asks the source for more, within the budget (R5).
 fn fetch(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
-    let may_ask = match state.asking {
-        Asking::No => true,
-        Asking::After(after) => after <= now,
-        Asking::Yes | Asking::Idle | Asking::Waiting => false,
-    };
+    if matches!(state.asking, Asking::After(after) if after <= now) {
+        state.asking = Asking::No;
+    }
     match state.draining {
         Draining::No => {}
         Draining::LastWindow { until, .. } if until <= now || state.asking == Asking::Idle => {
@@ -169,7 +174,7 @@ fn fetch(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
         bytes: state.settings.bytes.saturating_sub(state.inflight.bytes()),
     };
     let spread_left = state.inflight.spread() < state.settings.in_flight.saturating_mul(SPREAD_FACTOR);
-    if may_ask && room.messages > 0 && room.bytes > 0 && spread_left {
+    if state.asking == Asking::No && room.messages > 0 && room.bytes > 0 && spread_left {
         state.asking = Asking::Yes;
         if let Draining::LastWindow { asked, .. } = &mut state.draining {
             *asked = true;

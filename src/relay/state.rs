@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::blocked::Block;
 use super::desk::Desk;
 use super::lane::{Lane, LaneId, Standing};
 use super::place::{Place, Tally};
@@ -60,6 +61,8 @@ pub struct DeadLetter {
 pub(super) struct Flight {
     pub(super) outbound: Outbound,
     pub(super) lane: LaneId,
+    /// It is on its way, and not answered.
+    pub(super) awaited: bool,
     /// What went wrong with it: known before sending (no address, no body), or answered.
     pub(super) failure: Option<Arc<Failure>>,
     /// It can never be handed over: there is nothing to send, or nowhere to send it.
@@ -105,14 +108,13 @@ pub struct State {
     pub(super) inflight: Inflight<Flight>,
     pub(super) lanes: Vec<Lane>,
     free: Vec<LaneId>,
-    by_key: HashMap<(u32, Key), LaneId>,
     pub(super) places: Vec<Place>,
     by_destination: HashMap<Destination, u32>,
     /// Places with lanes that want to publish.
     pub(super) active: VecDeque<u32>,
     pub(super) resting: BTreeSet<(Instant, LaneId)>,
-    /// Blocked lanes, and where they stand in memory if anything of them waits there.
-    pub(super) blocked: HashMap<LaneName, Option<LaneId>>,
+    /// Lanes that have letters, as far as is known.
+    pub(super) blocked: HashMap<LaneName, Block>,
     pub(super) desk: Desk,
     pub(super) asking: Asking,
     pub(super) confirming: bool,
@@ -141,12 +143,11 @@ impl State {
             inflight: Inflight::default(),
             lanes: Vec::new(),
             free: Vec::new(),
-            by_key: HashMap::new(),
             places: Vec::new(),
             by_destination: HashMap::new(),
             active: VecDeque::new(),
             resting: BTreeSet::new(),
-            blocked: blocked.into_iter().map(|lane| (lane, None)).collect(),
+            blocked: blocked.into_iter().map(|lane| (lane, Block::default())).collect(),
             desk: Desk::default(),
             asking: Asking::No,
             confirming: false,
@@ -221,8 +222,9 @@ impl State {
         for place in self.active.iter().filter_map(|place| self.places.get(*place as usize)) {
             consider(place.rests_until.filter(|_| place.flying < place.width));
         }
-        consider(self.desk.wake(!self.blocked.is_empty()));
-        consider(self.confirm_after.filter(|_| self.unconfirmed && !self.confirming));
+        consider(self.desk.wake(self.may_pick()));
+        let may_confirm = self.unconfirmed && !self.confirming && !self.desk.is_storing();
+        consider(self.confirm_after.filter(|_| may_confirm));
         consider(self.trust_until);
         if let Asking::After(at) = self.asking {
             consider(Some(at));
@@ -233,6 +235,11 @@ impl State {
         wake.max(now)
     }
 
+    /// Due lanes may be asked for: some are blocked, none waits to go out, and nothing new is begun in a drain (R9).
+    pub(super) fn may_pick(&self) -> bool {
+        self.draining == Draining::No && !self.blocked.is_empty() && self.desk.ready.is_empty()
+    }
+
     pub(super) fn lane_mut(&mut self, id: LaneId) -> &mut Lane {
         &mut self.lanes[id as usize]
     }
@@ -241,7 +248,7 @@ impl State {
     pub(super) fn lane_of(&mut self, destination: &Destination, key: Option<&Key>, position: Position) -> LaneId {
         let place = self.place_of(destination);
         if let Some(key) = key
-            && let Some(id) = self.by_key.get(&(place, key.clone()))
+            && let Some(id) = self.places[place as usize].lanes.get(key)
         {
             return *id;
         }
@@ -257,16 +264,16 @@ impl State {
             self.note_blocked(id);
         }
         if let Some(key) = key {
-            self.by_key.insert((place, key.clone()), id);
+            self.places[place as usize].lanes.insert(key.clone(), id);
         }
         id
     }
 
     fn note_blocked(&mut self, id: LaneId) {
         if let Some(name) = &self.lanes[id as usize].name
-            && let Some(known) = self.blocked.get_mut(name)
+            && let Some(block) = self.blocked.get_mut(name)
         {
-            *known = Some(id);
+            block.in_memory = Some(id);
         }
     }
 
@@ -290,10 +297,10 @@ impl State {
             return;
         }
         if let Some(key) = lane.key.take() {
-            self.by_key.remove(&(lane.place, key));
+            self.places[lane.place as usize].lanes.remove(&key);
         }
-        if let Some(known) = lane.name.as_ref().and_then(|name| self.blocked.get_mut(name)) {
-            *known = None;
+        if let Some(block) = lane.name.as_ref().and_then(|name| self.blocked.get_mut(name)) {
+            block.in_memory = None;
         }
         lane.standing = Standing::Gone;
         self.free.push(id);
@@ -347,6 +354,16 @@ impl State {
         (0..)
             .zip(&self.places)
             .any(|(index, other)| index != place && other.flows(now))
+    }
+
+    /// A run of the lane succeeded: nothing that was said of its head before counts.
+    pub(super) fn succeeded(&mut self, id: LaneId) {
+        let taken_over = self.desk.takes_over(id);
+        let lane = self.lane_mut(id);
+        lane.succeeded();
+        if lane.standing == Standing::Storing && !taken_over {
+            lane.standing = Standing::Flowing;
+        }
     }
 
     pub(super) fn settle(&mut self, number: u64) {

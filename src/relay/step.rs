@@ -9,6 +9,7 @@ use super::event::{Effect, Event, Notice};
 use super::lane::{LaneId, Standing};
 use super::plan::plan;
 use super::state::{Asking, Draining, Flight, OnReject, State};
+use super::ticket::{Named, named};
 use crate::contract::{Answer, Outbound, Page, Receipt, Rejection, Ticket};
 use crate::delivery::verdict::{DESTINATION_REST_FIRST, DESTINATION_REST_MAX, Surroundings, Verdict, judge};
 use crate::delivery::{Address, Cause, Destination, Failure, FailureKind, Moment, RestPolicy};
@@ -78,13 +79,11 @@ fn admit(state: &mut State, page: Page) {
                 address,
             },
             lane,
+            awaited: false,
             unsendable: failure.is_some(),
             failure: failure.map(Arc::new),
         };
         let number = state.inflight.push(position, cost, flight);
-        if let Some(flight) = state.inflight.get_mut(number) {
-            flight.outbound.ticket = Ticket(number);
-        }
         state.lane_mut(lane).queue.push_back(number);
         if matches!(state.lane_mut(lane).standing, Standing::Blocked) {
             state.desk.want(lane);
@@ -94,7 +93,7 @@ fn admit(state: &mut State, page: Page) {
 }
 
 /// A row that the source did not read can only become a letter.
-fn withheld(message: &Message) -> Option<Failure> {
+pub(super) fn withheld(message: &Message) -> Option<Failure> {
     let Body::Withheld { bytes } = message.body else {
         return None;
     };
@@ -121,20 +120,28 @@ fn nowhere(message: &Message) -> Address {
 fn answered(state: &mut State, answers: Vec<Answer>, at: Moment, out: &mut Vec<Effect>) {
     let mut sample = None;
     for Answer { ticket, receipt } in answers {
-        if state.desk.owns(ticket) {
-            state.letter_answered(ticket, receipt, at, out);
-            continue;
-        }
-        let Some(flight) = state.inflight.get_mut(ticket.0) else {
-            state.desk.ghost_answered(ticket.0);
+        let number = match named(ticket) {
+            Named::Message(number) => number,
+            Named::Letter(run, index) => {
+                state.letter_answered((run, index), receipt, at, out);
+                continue;
+            }
+        };
+        let Some(flight) = state.inflight.get_mut(number) else {
+            state.ghost_answered(ticket, &receipt);
             continue;
         };
+        if !flight.awaited || flight.outbound.ticket != ticket {
+            // Of another hand-over than the present one: it settles nothing (S12).
+            continue;
+        }
+        flight.awaited = false;
         let lane = flight.lane;
         let (mut durable, mut code) = (false, None);
         match receipt {
             Receipt::Durable => {
                 sample.get_or_insert(flight.outbound.message.occurred_at);
-                state.settle(ticket.0);
+                state.settle(number);
                 state.published += 1;
                 durable = true;
             }
@@ -179,7 +186,7 @@ fn finish_run(state: &mut State, id: LaneId, at: Moment, out: &mut Vec<Effect>) 
             )));
         }
         tell_broken_order(state, id, (&run, &left), out);
-        state.lane_mut(id).succeeded();
+        state.succeeded(id);
     }
     if left.is_empty() {
         state.list(id);
@@ -233,13 +240,17 @@ pub(super) fn lane_failed(
     let around = Surroundings {
         others_flow: state
             .lane_mut(id)
-            .failing_since
-            .is_some_and(|since| state.places[place as usize].last_success > Some(since)),
+            .failed_at
+            .is_some_and(|failed| state.places[place as usize].last_success > Some(failed)),
         failing_lanes: state.places[place as usize].failing_lanes,
         attempts: state.lane_mut(id).attempts,
         attempts_max: state.settings.rest.attempts_max,
     };
     state.lane_mut(id).failed(left, Arc::clone(&failure), at.now);
+    if state.lane_mut(id).standing == Standing::Storing {
+        // It becomes letters whatever this answer says.
+        return;
+    }
     match judge(failure.kind, around) {
         Verdict::Refuse => refuse(state, id, out),
         Verdict::RestLane { counts } => {

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use super::config::KafkaConfig;
 use super::failure::{self, Mark};
-use super::limits::Clerk;
+use super::limits::{Clerk, NOBODY};
 use super::line::{Line, Seen};
 use super::properties::{self, Tuning};
 use super::publisher::Shared;
@@ -35,8 +35,6 @@ const LIMITS_AGAIN: Duration = Duration::from_secs(300);
 const LAST_REPORTS: Duration = Duration::from_secs(5);
 /// The admin client is closed when it was not needed for this long.
 const CLERK_IDLE: Duration = Duration::from_secs(30);
-/// Asked for when no topic is known, only to hear an answer. Nothing is created.
-const NOBODY: &str = "twinbox-probe";
 
 /// The keeper of one publisher.
 pub(super) struct Keeper {
@@ -51,6 +49,8 @@ pub(super) struct Keeper {
     generation: u32,
     clerk: Option<(Clerk, Instant)>,
     limits_asked: Instant,
+    /// No line is built before: one that dies at once without a culprit would be built in a circle.
+    build_after: Instant,
 }
 
 // === impl Keeper ===
@@ -68,6 +68,7 @@ impl Keeper {
             generation: 0,
             clerk: None,
             limits_asked: now(),
+            build_after: now(),
         }
     }
 
@@ -120,6 +121,9 @@ impl Keeper {
             for line in lines {
                 if let Some(code) = line.died_of() {
                     traffic.retire(line.generation, true);
+                    if code != Code::GaplessGuarantee {
+                        self.build_after = now() + TICK;
+                    }
                     self.refused(code);
                 }
             }
@@ -152,7 +156,7 @@ impl Keeper {
             return;
         };
         let fresh = properties::client(&self.config, &self.context);
-        if fresh.is_ok_and(|fresh| fresh.config_map() != used.config_map()) {
+        if fresh.is_ok_and(|fresh| properties::login(&fresh) != properties::login(used)) {
             self.clerk = None;
             let mut traffic = self.shared.traffic();
             let lines: Vec<_> = [&traffic.main.line, &traffic.ward.line]
@@ -170,6 +174,9 @@ impl Keeper {
 
     /// Builds a line where one is missing.
     fn build(&mut self, way: Way) {
+        if now() < self.build_after {
+            return;
+        }
         let tuning = {
             let traffic = self.shared.traffic();
             let tuning = Tuning {
@@ -189,6 +196,8 @@ impl Keeper {
             Ok(line) => {
                 let mut traffic = self.shared.traffic();
                 match way {
+                    // Closed while it was built: what is closed sends nothing.
+                    _ if traffic.closed => {}
                     Way::Main => traffic.main.line = Some(line),
                     Way::Ward => traffic.ward.line = Some(line),
                 }
@@ -261,7 +270,9 @@ impl Keeper {
             }
             Ok(Seen::Refused(code)) => {
                 self.shared.reports.set_health(Health::Up);
-                traffic.topics.forget(name);
+                if code != Code::TopicAuthorizationFailed {
+                    traffic.topics.forget(name);
+                }
                 let failure = failure::refused(code, name, failure::Company::Alone);
                 traffic.resume(name, Some(&Arc::new(failure)));
             }

@@ -9,6 +9,13 @@ use rdkafka::admin::{AdminClient, AdminOptions, OwnedResourceSpecifier, Resource
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext as _, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
+use rdkafka::metadata::Metadata;
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use super::findings::Shape;
+
+/// Asked for only to hear an answer. Nothing is created.
+pub(super) const NOBODY: &str = "twinbox-probe";
 
 /// The configuration of one topic.
 #[derive(Debug, Clone)]
@@ -46,6 +53,11 @@ impl TopicConfig {
             .map(|(_, value)| value.as_str())
     }
 
+    /// Whether anything of it may be seen.
+    pub(super) fn is_visible(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
     /// `max.message.bytes`.
     pub(super) fn limit(&self) -> Option<u64> {
         self.get("max.message.bytes")?.parse().ok()
@@ -58,6 +70,39 @@ impl Clerk {
     /// A client with these properties; connects later.
     pub(super) fn open(properties: &ClientConfig) -> Result<Self, KafkaError> {
         AdminClient::from_config_and_context(properties, Quiet).map(Self)
+    }
+
+    /// How many brokers there are.
+    ///
+    /// # Errors
+    /// The code of a question that was not answered.
+    pub(super) fn brokers(&self, patience: Duration) -> Result<usize, Code> {
+        // Asked about a topic that nobody has: about all of them would be much in a large cluster.
+        Ok(self.metadata(NOBODY, patience)?.brokers().len())
+    }
+
+    /// A topic as the metadata show it.
+    ///
+    /// # Errors
+    /// The code with which the topic was refused, or of a question that was not answered.
+    pub(super) fn shape(&self, topic: &str, patience: Duration) -> Result<Shape, Code> {
+        let metadata = self.metadata(topic, patience)?;
+        let seen = metadata.topics().iter().find(|seen| seen.name() == topic);
+        let seen = seen.ok_or(Code::UnknownTopicOrPartition)?;
+        if let Some(error) = seen.error() {
+            return Err(error.into());
+        }
+        let partitions = seen.partitions();
+        Ok(Shape {
+            partitions: partitions.len(),
+            replicas: partitions.iter().map(|one| one.replicas().len()).min().unwrap_or(0),
+            leaderless: partitions.iter().filter(|one| one.leader() < 0).count(),
+        })
+    }
+
+    fn metadata(&self, topic: &str, patience: Duration) -> Result<Metadata, Code> {
+        let metadata = self.0.inner().fetch_metadata(Some(topic), patience);
+        metadata.map_err(|error| error.rdkafka_error_code().unwrap_or(Code::Unknown))
     }
 
     /// Asks for topics' configurations.

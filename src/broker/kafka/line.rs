@@ -88,9 +88,14 @@ impl Line {
             .map_err(|(error, _)| error.rdkafka_error_code().unwrap_or(Code::Unknown))
     }
 
-    /// Gives up what is queued, waits at most `patience` for what is on the wire; answers whether nothing is left.
-    pub(super) fn wind_up(&self, patience: Duration) -> bool {
+    /// Gives up what is queued: from here on nothing new goes to the broker.
+    pub(super) fn halt(&self) {
         self.producer.purge(PurgeConfig::default().queue());
+    }
+
+    /// Halts, and waits at most `patience` for what is on the wire; answers whether nothing is left.
+    pub(super) fn wind_up(&self, patience: Duration) -> bool {
+        self.halt();
         self.producer.flush(patience).is_ok()
     }
 

@@ -14,6 +14,7 @@
 
 pub mod config;
 mod failure;
+mod findings;
 mod keeper;
 mod limits;
 mod line;

@@ -32,3 +32,31 @@ fn murmur2(bytes: &[u8]) -> u32 {
     hash = (hash ^ (hash >> 13)).wrapping_mul(M);
     hash ^ (hash >> 15)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A thousand keys (ids, UUIDs, bytes of every length) and what Kafka 4.3.1's `Utils.toPositive(Utils.murmur2(key))`
+    /// makes of them: hexadecimal key, hash.
+    const JAVA: &str = include_str!("../../../tests/fixtures/murmur2.txt");
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let pairs = (0..hex.len()).step_by(2);
+        pairs
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_thousand_keys_have_the_hash_that_java_gives_them() {
+        assert_eq!(JAVA.lines().count(), 1000);
+        for line in JAVA.lines() {
+            let (key, hash) = line.split_once(' ').unwrap();
+            let hash: u32 = hash.parse().unwrap();
+            let key = bytes(key);
+            assert_eq!(murmur2(&key) & 0x7fff_ffff, hash, "{line}");
+            assert_eq!(partition(&key, 7), hash % 7, "{line}");
+        }
+    }
+}

@@ -37,6 +37,7 @@ pub(super) fn client(config: &KafkaConfig, context: &OpenContext) -> Result<Clie
         client.set(option.trim(), value.0.as_str());
     }
     client.set("bootstrap.servers", config.brokers.join(","));
+    client.set("allow.auto.create.topics", "false");
     secure(&mut client, config, context)?;
     Ok(client)
 }
@@ -54,7 +55,6 @@ pub(super) fn producer(client: &ClientConfig, context: &OpenContext, tuning: Tun
         .set("enable.idempotence", "true")
         .set("enable.gapless.guarantee", "true")
         .set("message.timeout.ms", "0")
-        .set("allow.auto.create.topics", "false")
         .set("message.max.bytes", MESSAGE_BYTES_MAX.to_string())
         // Never the bound that is met first: the caller's limits are.
         .set(
@@ -108,6 +108,11 @@ fn secure(client: &mut ClientConfig, config: &KafkaConfig, context: &OpenContext
             .set("sasl.password", resolve(&sasl.password, context)?);
     }
     Ok(())
+}
+
+/// Name and password, to see whether they have changed.
+pub(super) fn login(client: &ClientConfig) -> [Option<&str>; 2] {
+    ["sasl.username", "sasl.password"].map(|property| client.get(property))
 }
 
 fn resolve(secret: &Secret, context: &OpenContext) -> Result<String, Failure> {

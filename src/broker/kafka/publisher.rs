@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use super::config::KafkaConfig;
 use super::failure;
+use super::findings;
 use super::keeper::{self, Keeper};
 use super::line::Line;
+use super::properties;
 use super::reports::Reports;
 use super::topics::Topics;
 use super::traffic::Traffic;
@@ -119,8 +121,16 @@ impl Broker for KafkaBroker {
     }
 
     fn findings(&self, destinations: Vec<Destination>) -> Boxed<'_, Vec<Finding>> {
-        drop(destinations);
-        Box::pin(async { Vec::new() })
+        let client = properties::client(&self.config, &self.context);
+        Box::pin(async move {
+            let client = match client {
+                Ok(client) => client,
+                Err(failure) => return vec![findings::not_connected(&failure.to_string())],
+            };
+            let runtime = tokio::runtime::Handle::current();
+            let ask = move || findings::ask(&client, &runtime, &destinations);
+            tokio::task::spawn_blocking(ask).await.unwrap_or_default()
+        })
     }
 }
 
@@ -169,6 +179,8 @@ impl Shared {
     fn close(&self, deadline: Duration) -> Vec<Answer> {
         let until = keeper::now() + deadline;
         let lines = self.traffic().close();
+        // All of them before waiting for one: a lease may be gone already.
+        lines.iter().for_each(|line| line.halt());
         for line in &lines {
             if !line.wind_up(until.saturating_duration_since(keeper::now())) {
                 line.abandon();
@@ -243,13 +255,14 @@ impl Publisher for KafkaPublisher {
     fn close(&self, deadline: Duration) -> Boxed<'_, Vec<Answer>> {
         let shared = Arc::clone(&self.shared);
         Box::pin(async move {
-            // No line may be built while the others are wound up.
             shared.stop.store(true, Ordering::Release);
-            shared.reports.ring();
             let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
             let work = move || {
+                let answers = shared.close(deadline);
+                // Last: it may be waiting for an answer, and what is queued must not wait for that.
+                shared.reports.ring();
                 keeper.map(JoinHandle::join);
-                shared.close(deadline)
+                answers
             };
             tokio::task::spawn_blocking(work).await.unwrap_or_default()
         })

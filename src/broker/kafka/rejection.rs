@@ -4,23 +4,19 @@
 
 use std::sync::Arc;
 
-use crate::broker::rejection::{self, message, push};
+use crate::broker::Diagnosis;
 use crate::contract::Rejection;
 
 /// All headers that describe the failure.
 pub(super) fn headers(rejection: &Rejection<'_>) -> Arc<[(Box<str>, Box<str>)]> {
-    let mut headers = rejection::headers(rejection);
+    let mut diagnosis = Diagnosis::of(rejection);
     let topic = rejection.from.destination.to_string();
-    let text = message(rejection);
-    push(&mut headers, "__dlq.errors.topic", &topic);
-    push(
-        &mut headers,
-        "__dlq.errors.delivery.count",
-        &rejection.attempts.to_string(),
-    );
-    push(&mut headers, "__dlq.errors.message", text);
-    push(&mut headers, "kafka_dlt-original-topic", &topic);
-    push(&mut headers, "kafka_dlt-exception-fqcn", &rejection.failure.code);
-    push(&mut headers, "kafka_dlt-exception-message", text);
-    headers.into()
+    let message = diagnosis.message.clone();
+    diagnosis.say("__dlq.errors.topic", &topic);
+    diagnosis.say("__dlq.errors.delivery.count", &rejection.attempts.to_string());
+    diagnosis.say("__dlq.errors.message", &message);
+    diagnosis.say("kafka_dlt-original-topic", &topic);
+    diagnosis.say("kafka_dlt-exception-fqcn", &rejection.failure.code);
+    diagnosis.say("kafka_dlt-exception-message", &message);
+    diagnosis.into_headers()
 }

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{Cluster, Fault, Record};
-use crate::broker::{Encoder, OpenContext, rejection};
+use crate::broker::{Diagnosis, Encoder, OpenContext};
 use crate::contract::{
     Answer, Boxed, Broker, Finding, Grade, Health, Outbound, Outlook, Publisher, Receipt, RejectionHeaders, Ticket,
 };
@@ -85,7 +85,7 @@ impl Broker for MemoryBroker {
     }
 
     fn rejection_headers(&self) -> RejectionHeaders {
-        |rejection| rejection::headers(rejection).into()
+        |rejection| Diagnosis::of(rejection).into_headers()
     }
 
     fn publisher(&self) -> Boxed<'_, Result<Arc<dyn Publisher>, Failure>> {

@@ -4,20 +4,11 @@ use std::error::Error;
 
 use bytes::{BufMut as _, BytesMut};
 use postgres_types::{IsNull, ToSql, Type, to_sql_checked};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::{Desk, DeskError, Order, Selection};
-
-/// What was forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Forgotten {
-    /// Windows.
-    pub windows: i64,
-    /// Destinations.
-    pub destinations: i64,
-}
+use super::{Desk, DeskError, Selection};
 
 /// An event written by hand.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -45,38 +36,28 @@ struct Payload<'a>(&'a [u8]);
 // === impl Desk ===
 
 impl Desk {
-    /// Forgets everything about a relay whose name is gone for good; retention no longer waits for it.
-    pub async fn forget(&self, client: &mut Client, relay: &str, order: &Order) -> Result<Forgotten, DeskError> {
-        let selection = Selection {
-            owner: Some(relay.to_owned()),
-            ..Selection::default()
-        };
-        let transaction = client.transaction().await?;
+    /// Forgets everything about a relay whose name is gone for good; retention no longer waits for it. Answers how many
+    /// windows it had. Looks first, so that a refusal is a sentence of ours; the database decides.
+    pub async fn forget(&self, client: &Client, relay: &str, reason: Option<&str>) -> Result<i64, DeskError> {
         let text = self.sql(include_str!("../../../sql/queries/desk/running.sql"));
-        match transaction.query_opt(&text, &[&relay]).await? {
+        match client.query_opt(&text, &[&relay]).await? {
             None => return Err(DeskError::NoRelay(relay.to_owned())),
             Some(row) if row.get(0) => return Err(DeskError::Running(relay.to_owned())),
             Some(_) => {}
         }
-        let lanes = self.lanes(transaction.client(), &selection).await?;
-        let letters: i64 = lanes
-            .iter()
-            .filter(|run| run.side == "relay")
-            .map(|run| run.letters)
-            .sum();
+        let selection = Selection {
+            owner: Some(relay.to_owned()),
+            ..Selection::default()
+        };
+        let lanes = self.lanes(client, &selection).await?;
+        let own = lanes.iter().filter(|run| run.side == "relay");
+        let letters: i64 = own.map(|run| run.letters).sum();
         if letters > 0 {
             let relay = relay.to_owned();
             return Err(DeskError::OpenLetters { relay, letters });
         }
         let text = self.sql(include_str!("../../../sql/queries/desk/forget.sql"));
-        let row = transaction.query_one(&text, &[&relay]).await?;
-        self.note(&transaction, ("forget", relay, 1), (order, json!({})))
-            .await?;
-        transaction.commit().await?;
-        Ok(Forgotten {
-            windows: row.get(1),
-            destinations: row.get(2),
-        })
+        Ok(client.query_one(&text, &[&relay, &reason]).await?.get(0))
     }
 
     /// Writes one event, as an application would.

@@ -15,13 +15,14 @@ use uuid::Uuid;
 
 mod limits;
 mod outages;
+mod rights;
 mod topics;
 
 /// Enough partitions that keys meet and part.
 const PARTITIONS: i32 = 4;
 
-pub struct Kafka {
-    pub cluster: Cluster,
+pub(crate) struct Kafka {
+    pub(crate) cluster: Cluster,
 }
 
 impl Kafka {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 /// What a relay called `conformance` hands to a broker.
 #[must_use]
-pub fn context() -> OpenContext {
+pub(crate) fn context() -> OpenContext {
     OpenContext {
         name: "conformance".into(),
         source: "/twinbox/conformance".into(),
@@ -27,7 +27,7 @@ pub fn context() -> OpenContext {
 
 /// The `n`th message: its number is in its position and in its id.
 #[must_use]
-pub fn content(n: u64, key: Option<&str>, payload: &[u8]) -> Content {
+pub(crate) fn content(n: u64, key: Option<&str>, payload: &[u8]) -> Content {
     Content {
         position: Position::new(1, 7, n),
         id: Uuid::from_u128(0x0195_0000_0000_7000_8000_0000_0000_0000 + u128::from(n)),
@@ -44,15 +44,15 @@ pub fn content(n: u64, key: Option<&str>, payload: &[u8]) -> Content {
 }
 
 /// A publisher and everything it has answered.
-pub struct Desk {
-    pub publisher: Arc<dyn Publisher>,
-    pub receipts: BTreeMap<u64, Receipt>,
+pub(crate) struct Desk {
+    pub(crate) publisher: Arc<dyn Publisher>,
+    pub(crate) receipts: BTreeMap<u64, Receipt>,
     run_max: usize,
     next: u64,
 }
 
 impl Desk {
-    pub async fn open(broker: &dyn Broker) -> Self {
+    pub(crate) async fn open(broker: &dyn Broker) -> Self {
         Self {
             publisher: broker.publisher().await.expect("a publisher opens"),
             receipts: BTreeMap::new(),
@@ -62,18 +62,18 @@ impl Desk {
     }
 
     /// Whether messages of one lane may be handed over together.
-    pub fn runs(&self) -> bool {
+    pub(crate) fn runs(&self) -> bool {
         self.run_max > 1
     }
 
     /// Hands a batch over to one topic; answers the tickets, in the batch's order.
-    pub async fn hand_over(&mut self, topic: &str, batch: Vec<Content>) -> Vec<u64> {
+    pub(crate) async fn hand_over(&mut self, topic: &str, batch: Vec<Content>) -> Vec<u64> {
         let messages = batch.into_iter().map(|content| (topic.to_owned(), content));
         self.hand_over_to(messages.collect()).await
     }
 
     /// The same, each message with its topic.
-    pub async fn hand_over_to(&mut self, batch: Vec<(String, Content)>) -> Vec<u64> {
+    pub(crate) async fn hand_over_to(&mut self, batch: Vec<(String, Content)>) -> Vec<u64> {
         let first = self.next;
         self.next += batch.len() as u64;
         let outbound = (first..).zip(batch).map(|(ticket, (topic, content))| {
@@ -95,13 +95,13 @@ impl Desk {
     }
 
     /// Hands over and waits for all answers, in the batch's order.
-    pub async fn send(&mut self, topic: &str, batch: Vec<Content>) -> Vec<Receipt> {
+    pub(crate) async fn send(&mut self, topic: &str, batch: Vec<Content>) -> Vec<Receipt> {
         let tickets = self.hand_over(topic, batch).await;
         self.answers(&tickets).await
     }
 
     /// The receipts of these tickets.
-    pub async fn answers(&mut self, tickets: &[u64]) -> Vec<Receipt> {
+    pub(crate) async fn answers(&mut self, tickets: &[u64]) -> Vec<Receipt> {
         while !tickets.iter().all(|ticket| self.receipts.contains_key(ticket)) {
             let missing = tickets
                 .iter()
@@ -115,13 +115,13 @@ impl Desk {
     }
 
     /// Closes, and takes what is answered by that.
-    pub async fn close(&mut self, deadline: Duration) {
+    pub(crate) async fn close(&mut self, deadline: Duration) {
         let answers = self.publisher.close(deadline).await;
         self.take(answers);
     }
 
     /// How many tickets were given out.
-    pub fn given(&self) -> u64 {
+    pub(crate) fn given(&self) -> u64 {
         self.next - 1
     }
 
@@ -139,7 +139,7 @@ impl Desk {
 
 /// The kind of a failure; none for other receipts.
 #[must_use]
-pub fn kind(receipt: &Receipt) -> Option<FailureKind> {
+pub(crate) fn kind(receipt: &Receipt) -> Option<FailureKind> {
     match receipt {
         Receipt::Failed(failure) => Some(failure.kind),
         Receipt::Durable | Receipt::NotAttempted => None,
@@ -147,7 +147,7 @@ pub fn kind(receipt: &Receipt) -> Option<FailureKind> {
 }
 
 /// Lanes with what is still to be sent, head first.
-pub type Lanes = BTreeMap<String, VecDeque<Content>>;
+pub(crate) type Lanes = BTreeMap<String, VecDeque<Content>>;
 
 impl Desk {
     /// Sends lanes as a relay does: a run each, its failed rest from the head again. Answers the numbers of the messages
@@ -155,7 +155,7 @@ impl Desk {
     ///
     /// # Panics
     /// When a message is durable although one before it in its run was refused: order is broken then.
-    pub async fn deliver(&mut self, topic: &str, lanes: &mut Lanes) -> Vec<u64> {
+    pub(crate) async fn deliver(&mut self, topic: &str, lanes: &mut Lanes) -> Vec<u64> {
         let mut refused = Vec::new();
         while lanes.values().any(|lane| !lane.is_empty()) {
             refused.extend(self.deliver_once(topic, lanes).await);

@@ -3,9 +3,10 @@
 //! A backend adopts a suite in its file under `backends/`: it says how to reach its server, what it declares, and how to
 //! read back with a client of its own.
 
-pub mod desk;
-pub mod lease;
-pub mod letters;
-pub mod place;
-pub mod publisher;
-pub mod source;
+pub(crate) mod desk;
+mod envelopes;
+pub(crate) mod lease;
+pub(crate) mod letters;
+pub(crate) mod place;
+pub(crate) mod publisher;
+pub(crate) mod source;

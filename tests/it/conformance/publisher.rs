@@ -11,14 +11,14 @@ use twinbox::message::{Body, Content, Headers, Key};
 
 /// A record as an independent client sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
-    pub key: Option<Vec<u8>>,
-    pub value: Option<Vec<u8>>,
-    pub headers: Vec<(String, Vec<u8>)>,
+pub(crate) struct Stored {
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
 }
 
 /// How a backend takes part.
-pub trait Subject {
+pub(crate) trait Subject {
     /// A broker on the shared server.
     fn broker(&self) -> Arc<dyn Broker>;
     /// Creates a destination nobody else uses, which takes messages of at most `limit` bytes.
@@ -32,7 +32,7 @@ pub trait Subject {
 }
 
 impl Stored {
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
+    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
         let mut headers = self.headers.iter();
         headers.find(|(own, _)| own == name).map(|(_, value)| &**value)
     }
@@ -42,7 +42,7 @@ impl Stored {
     }
 
     /// The message's number, from its position.
-    pub fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         let position = self.text("twinbox-position");
         position
             .rsplit('.')
@@ -57,7 +57,7 @@ const LARGE: &[u8] = &[b'x'; 8192];
 const SMALL: &[u8] = br#"{"a": 1}"#;
 const LIMIT: Option<u32> = Some(4096);
 
-pub async fn p1_every_ticket_is_answered_once(subject: &impl Subject) {
+pub(crate) async fn p1_every_ticket_is_answered_once(subject: &impl Subject) {
     let topic = subject.destination(LIMIT).await;
     let mut desk = Desk::open(&*subject.broker()).await;
     let mut tickets = Vec::new();
@@ -84,7 +84,7 @@ pub async fn p1_every_ticket_is_answered_once(subject: &impl Subject) {
     );
 }
 
-pub async fn p1_close_answers_what_is_left(subject: &impl Subject) {
+pub(crate) async fn p1_close_answers_what_is_left(subject: &impl Subject) {
     let topic = subject.destination(None).await;
     let mut desk = Desk::open(&*subject.mute(&topic)).await;
     let batch = (0..30).map(|n| content(n, Some(&format!("k{n}")), SMALL));
@@ -101,7 +101,7 @@ pub async fn p1_close_answers_what_is_left(subject: &impl Subject) {
     }
 }
 
-pub async fn p1_close_wakes_whoever_waits(subject: &impl Subject) {
+pub(crate) async fn p1_close_wakes_whoever_waits(subject: &impl Subject) {
     let mut desk = Desk::open(&*subject.broker()).await;
     let publisher = Arc::clone(&desk.publisher);
     let waits = async { publisher.receipts().await };
@@ -109,7 +109,7 @@ pub async fn p1_close_wakes_whoever_waits(subject: &impl Subject) {
     assert!(woken.is_empty());
 }
 
-pub async fn p2_durable_means_that_it_is_there(subject: &impl Subject) {
+pub(crate) async fn p2_durable_means_that_it_is_there(subject: &impl Subject) {
     let topic = subject.destination(None).await;
     let mut desk = Desk::open(&*subject.broker()).await;
     let batch = (0..500).map(|n| content(n, Some(&format!("k{n}")), SMALL));
@@ -125,7 +125,7 @@ pub async fn p2_durable_means_that_it_is_there(subject: &impl Subject) {
     desk.close(Duration::from_secs(10)).await;
 }
 
-pub async fn p3_a_failure_stops_its_lane(subject: &impl Subject) {
+pub(crate) async fn p3_a_failure_stops_its_lane(subject: &impl Subject) {
     let topic = subject.destination(LIMIT).await;
     let mut desk = Desk::open(&*subject.broker()).await;
     let lane = |n, payload| content(n, Some("a"), payload);
@@ -159,7 +159,7 @@ pub async fn p3_a_failure_stops_its_lane(subject: &impl Subject) {
     assert_eq!(there, expected);
 }
 
-pub async fn p4_lanes_keep_their_order(subject: &impl Subject) {
+pub(crate) async fn p4_lanes_keep_their_order(subject: &impl Subject) {
     const KEYS: u64 = 20;
     const ROUNDS: u64 = 25;
     let topic = subject.destination(None).await;
@@ -192,7 +192,7 @@ pub async fn p4_lanes_keep_their_order(subject: &impl Subject) {
     }
 }
 
-pub async fn p5_bytes_arrive_unchanged(subject: &impl Subject) {
+pub(crate) async fn p5_bytes_arrive_unchanged(subject: &impl Subject) {
     let topic = subject.destination(None).await;
     let mut desk = Desk::open(&*subject.broker()).await;
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -238,7 +238,7 @@ pub async fn p5_bytes_arrive_unchanged(subject: &impl Subject) {
     assert_eq!(find(3).value.as_deref(), Some(&b""[..]));
 }
 
-pub async fn p6_what_cannot_arrive_is_told_and_nothing_is_created(subject: &impl Subject) {
+pub(crate) async fn p6_what_cannot_arrive_is_told_and_nothing_is_created(subject: &impl Subject) {
     let topic = subject.destination(LIMIT).await;
     let mut desk = Desk::open(&*subject.broker()).await;
     let nowhere = "a-topic-that-nobody-made".to_owned();

@@ -9,7 +9,7 @@ use crate::support::postgres::Login;
 use crate::support::relay::Relay;
 use crate::support::stage::Stage;
 use crate::support::wait::{self, PATIENCE};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -99,7 +99,7 @@ async fn nothing_is_lost_swapped_or_invented_whatever_dies() {
         trial: &trial,
         config: &config,
         relay: stage.relay(&config),
-        arrived: 0,
+        position: Value::Null,
         bound: 0,
     };
     let running = trial.workload.start(&stage.database).endless();
@@ -133,25 +133,23 @@ struct Play<'a> {
     trial: &'a Trial<'a>,
     config: &'a Path,
     relay: Relay,
-    /// Different events on the broker after the last fault.
-    arrived: usize,
+    /// What `/status` told of the watermark after the last fault.
+    position: Value,
     /// Duplicates that the faults so far may cause (DESIGN §12).
     bound: usize,
 }
 
 impl Play<'_> {
-    /// Waits until so many rows are committed and, since the last fault, something new has arrived: each fault hits a
-    /// relay at work.
+    /// Waits until so many rows are committed and, since the last fault, the relay has settled something: each fault
+    /// hits a relay at work.
     async fn when(&mut self, running: &Running, rows: usize) {
-        let before = self.arrived;
         wait::until("writers write and the relay publishes", PATIENCE * 2, || async {
             self.relay.must_be_up();
-            let (committed, arrived) = (running.committed(), self.trial.tail.distinct());
-            wait::ensure(committed >= rows && arrived > before, || {
-                format!(
-                    "{committed} of {rows} committed, {arrived} arrived, {before} before; {}",
-                    self.relay.words()
-                )
+            let (committed, status) = (running.committed(), self.relay.status().await?);
+            let position = &status["position"];
+            let at_work = !position.is_null() && *position != self.position;
+            wait::ensure(committed >= rows && at_work, || {
+                format!("{committed} of {rows} committed; {status}; {}", self.relay.words())
             })
         })
         .await;
@@ -171,6 +169,8 @@ impl Play<'_> {
             Fault::KillRelay => {
                 self.relay.kill();
                 self.relay = stage.relay(self.config);
+                self.position = Value::Null;
+                return;
             }
             Fault::KillBroker => {
                 let broker = stage.own_kafka.as_ref().expect("asked for");
@@ -183,6 +183,7 @@ impl Play<'_> {
                 assert!(count > 0, "the relay has a connection to lose");
             }
         }
-        self.arrived = self.trial.tail.distinct();
+        let status = self.relay.status().await;
+        self.position = status.map_or(Value::Null, |status| status["position"].clone());
     }
 }

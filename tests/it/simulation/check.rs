@@ -47,6 +47,8 @@ pub(super) struct View {
     open: BTreeMap<Position, (Seq, usize)>,
     given: BTreeSet<Position>,
     flying: BTreeMap<Ticket, Flying>,
+    /// Ever used.
+    tickets: BTreeSet<Ticket>,
     /// Answered as durable.
     durable: BTreeSet<Seq>,
     watermark: Option<Position>,
@@ -394,8 +396,9 @@ impl View {
         self.demand(!self.durable.contains(&position.minor), || {
             format!("I6: {position} is handed over again, it is durable")
         });
-        let twice = self.flying.insert(outbound.ticket, flying).is_some();
-        self.demand(!twice, || format!("{:?} is on its way twice", outbound.ticket));
+        self.flying.insert(outbound.ticket, flying);
+        let fresh = self.tickets.insert(outbound.ticket);
+        self.demand(fresh, || format!("S12: {:?} is used twice", outbound.ticket));
     }
 
     /// R2, R7: a live run is what stands first in its lane, and nothing of the lane is a letter.

@@ -13,6 +13,7 @@ mod model_source;
 mod one_seed;
 mod people;
 mod process;
+mod schedules;
 mod trace;
 mod verdict;
 mod wire;

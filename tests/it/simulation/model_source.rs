@@ -65,6 +65,18 @@ pub(super) struct Opening {
 // === impl Row ===
 
 impl Row {
+    pub(super) fn unroutable(mut self) -> Self {
+        self.unroutable = true;
+        self
+    }
+
+    /// Somebody makes it a row that can pass.
+    pub(super) fn mend(&mut self) {
+        self.poison = false;
+        self.unroutable = false;
+        self.body = self.body.min(100);
+    }
+
     pub(super) fn lane(&self, seq: Seq) -> LaneKey {
         LaneKey {
             topic: (!self.unroutable).then_some(self.topic),

@@ -318,8 +318,7 @@ impl World {
             Effect::Drained => self.leave(number, Left::Drained),
             Effect::Halt(position) => {
                 // Somebody mends the message and starts the relay again.
-                self.source.row_mut(position.minor).poison = false;
-                self.source.row_mut(position.minor).unroutable = false;
+                self.source.row_mut(position.minor).mend();
                 self.leave(number, Left::Halted);
             }
         }

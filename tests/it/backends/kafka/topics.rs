@@ -7,7 +7,7 @@ use crate::support::wait::{PATIENCE, ensure, until};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use twinbox::contract::{Receipt, Remembered};
+use twinbox::contract::{Grade, Receipt, Remembered};
 use twinbox::delivery::FailureKind;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -195,4 +195,37 @@ async fn messages_without_a_key_use_every_partition() {
     }
     assert_eq!(counts.len(), 3, "{counts:?}");
     assert!(counts.values().all(|count| (150..=250).contains(count)), "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_hears_what_a_topic_is_made_for() {
+    let Some(kafka) = Kafka::open("doctor_hears_what_a_topic_is_made_for") else {
+        return;
+    };
+    let topic = kafka
+        .topic(2, &[("cleanup.policy", "compact"), ("max.message.bytes", "5000")])
+        .await;
+    let destinations = [&*topic, "nobody-made-this"]
+        .map(|name| [name].into_iter().collect())
+        .to_vec();
+    let findings = kafka.broker().findings(destinations).await;
+    let grade = |id: &str, about: &str| {
+        let found = findings
+            .iter()
+            .find(|finding| finding.id == id && finding.observed.contains(about));
+        found
+            .unwrap_or_else(|| panic!("no {id} about {about}: {findings:#?}"))
+            .grade
+    };
+    assert_eq!(grade("KAFKA-CONN", ""), Grade::Ok);
+    assert_eq!(grade("KAFKA-TOPIC", &topic), Grade::Ok);
+    assert_eq!(grade("KAFKA-TOPIC", "nobody-made-this"), Grade::Fail);
+    for id in ["KAFKA-REPLICAS", "KAFKA-IN-SYNC", "KAFKA-CLEANUP", "KAFKA-SIZE"] {
+        assert_eq!(grade(id, &topic), Grade::Warn, "{id}");
+    }
+    assert!(!kafka.exists("nobody-made-this"), "asking has created it");
+    let nobody = kafka.with(json!({ "brokers": ["127.0.0.1:1"] }), |_| {});
+    let findings = nobody.findings(Vec::new()).await;
+    assert_eq!(findings.len(), 1);
+    assert_eq!((findings[0].id, findings[0].grade), ("KAFKA-CONN", Grade::Fail));
 }

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use twinbox::contract::{Lease, Outbox};
 use twinbox::postgres::desk::{Desk, Lanes, Order, Selection};
 use twinbox::postgres::migrate::{self, Options, Payload};
-use twinbox::postgres::{Connector, PostgresOutbox, RelayOptions, Schema, Session, Start, Target};
+use twinbox::postgres::{Connector, Pool, PostgresOutbox, RelayOptions, Schema, Session, Start, Target};
 use twinbox::setting::TlsConfig;
 
 use crate::conformance::place::{Place, Transaction};
@@ -24,6 +24,7 @@ pub(super) struct Rig {
     pub(super) database: Database,
     pub(super) options: RelayOptions,
     pub(super) outbox: PostgresOutbox,
+    pool: Pool,
     pub(super) owner: Client,
 }
 
@@ -54,8 +55,9 @@ impl Rig {
             retention: None,
             route: None,
         };
-        let outbox = outbox(&database, options.clone());
+        let (outbox, pool) = outbox(&database, options.clone());
         Some(Self {
+            pool,
             database,
             options,
             outbox,
@@ -67,7 +69,7 @@ impl Rig {
     pub(super) fn also(&self, change: impl FnOnce(&mut RelayOptions)) -> PostgresOutbox {
         let mut options = self.options.clone();
         change(&mut options);
-        outbox(&self.database, options)
+        outbox(&self.database, options).0
     }
 
     pub(super) async fn app(&self) -> Client {
@@ -106,6 +108,11 @@ impl Rig {
         done.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
+    /// Closes the pool's connections, so that their statistics are reported.
+    pub(super) fn close_pool(&self) {
+        self.pool.close();
+    }
+
     pub(super) async fn end(self) {
         drop(self.outbox);
         self.database.drop_it().await;
@@ -119,11 +126,11 @@ pub(super) fn schema() -> Schema {
 /// All payload types, for what must hold for each.
 pub(super) const PAYLOADS: [Payload; 4] = [Payload::Jsonb, Payload::Json, Payload::Bytea, Payload::Text];
 
-fn outbox(database: &Database, options: RelayOptions) -> PostgresOutbox {
+fn outbox(database: &Database, options: RelayOptions) -> (PostgresOutbox, Pool) {
     let target = Target::parse(&database.login_url(Login::Relay), &TlsConfig::default()).expect("a good URL");
     let connector = Connector::fixed(target, Session::relay(&options.name));
     let pool = connector.pool(4).expect("a pool");
-    PostgresOutbox::new(connector, pool, options)
+    (PostgresOutbox::new(connector, pool.clone(), options), pool)
 }
 
 /// One application transaction.

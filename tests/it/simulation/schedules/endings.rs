@@ -1,0 +1,87 @@
+//! How a term ends: halting, draining, waiting without burning a core.
+
+use std::time::Duration;
+
+use twinbox::contract::Receipt;
+use twinbox::delivery::FailureKind;
+use twinbox::relay::{Event, OnReject};
+
+use super::super::clock::SECOND;
+use super::super::faults::Shape;
+use super::rig::{Rig, row};
+
+/// The report of an earlier hand-over comes when the message is back in its lane, and when it is out again.
+#[test]
+fn s12_a_receipt_of_another_hand_over_settles_nothing() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&[row(0, Some(1)), row(0, Some(1))]);
+    let old = rig.flying[0].ticket;
+    rig.fails(rows[0], FailureKind::Transient);
+    rig.answer(rows[1], Receipt::NotAttempted);
+    rig.late(old, Receipt::Durable);
+    assert_eq!(rig.state.unsettled(), 2);
+    rig.published();
+    rig.wait(SECOND);
+    assert_eq!(rig.published(), rows[..1], "one message probes");
+    rig.late(old, Receipt::Durable);
+    assert_eq!(rig.state.unsettled(), 2);
+    rig.durable(&rows[..1]);
+    assert_eq!(rig.published(), rows[1..]);
+}
+
+#[test]
+fn a_halted_relay_hands_nothing_over() {
+    let mut rig = Rig::new(Shape {
+        on_reject: OnReject::Halt,
+        ..Shape::plain()
+    });
+    let unroutable = row(0, Some(1)).unroutable();
+    rig.read(&[unroutable, row(0, Some(2)), row(1, Some(3))]);
+    assert_eq!(rig.ended, Some("halted"));
+    assert!(rig.published().is_empty());
+}
+
+/// A confirm must wait for the store, which writes the same rows; the reducer must not ask to be woken for it meanwhile.
+#[test]
+fn a_slow_store_burns_no_core() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&[row(0, Some(1)), row(0, Some(2)), row(0, Some(3))]);
+    rig.durable(&rows[..1]);
+    rig.confirms();
+    rig.fails(rows[1], FailureKind::Message);
+    assert!(rig.store.is_some());
+    rig.durable(&rows[2..]);
+    rig.wait(5 * SECOND);
+    rig.stores();
+    rig.wait(5 * SECOND);
+}
+
+/// A drain that gave its last window up does not want to be woken for a source that failed.
+#[test]
+fn a_drain_with_its_source_away_burns_no_core() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&[row(0, Some(1))]);
+    rig.happens(Event::Drain);
+    rig.fetch = None;
+    rig.happens(Event::FetchFailed(Duration::from_secs(6)));
+    rig.wait(20 * SECOND);
+    rig.durable(&rows);
+    rig.serve();
+    assert_eq!(rig.ended, Some("drained"));
+}
+
+/// No due lane is taken in a drain, so the reducer must not ask to be woken for taking one.
+#[test]
+fn a_drain_with_blocked_lanes_burns_no_core() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&[row(0, Some(1)), row(0, Some(2))]);
+    rig.fails(rows[0], FailureKind::Message);
+    rig.stores();
+    rig.serve();
+    rig.happens(Event::Drain);
+    rig.fetches();
+    rig.wait(5 * SECOND);
+    rig.answer(rows[1], Receipt::Durable);
+    rig.serve();
+    assert_eq!(rig.ended, Some("drained"));
+}

@@ -1,0 +1,84 @@
+//! Letters on their way out: claims, operators, and what cannot be sent.
+
+use twinbox::contract::Receipt;
+use twinbox::delivery::FailureKind;
+
+use super::super::clock::SECOND;
+use super::super::faults::Shape;
+use super::super::model_source::Seq;
+use super::rig::{Rig, row};
+
+/// A lane whose rows are letters: the first was rejected, the others stood behind it.
+pub(super) fn parked(rig: &mut Rig, count: usize) -> Vec<Seq> {
+    let rows = rig.read(&vec![row(0, Some(1)); count]);
+    rig.fails(rows[0], FailureKind::Message);
+    for seq in &rows[1..] {
+        rig.answer(*seq, Receipt::NotAttempted);
+    }
+    rig.serve();
+    rig.published();
+    assert_eq!(rig.open_letters(rows[0]), rows);
+    rows
+}
+
+/// Releases and picks the lane of a row; answers what is handed over.
+pub(super) fn released(rig: &mut Rig, seq: Seq) -> Vec<Seq> {
+    rig.release(seq);
+    rig.wait_served(SECOND);
+    rig.published()
+}
+
+/// The claim ends while the letters wait for their answers; the lane is given to the same process again.
+#[test]
+fn s05_a_claim_that_ended_early_makes_no_second_run() {
+    let mut rig = Rig::plain();
+    let rows = parked(&mut rig, 2);
+    assert_eq!(released(&mut rig, rows[0]), rows);
+    rig.wait_served(40 * SECOND);
+    assert!(rig.published().is_empty(), "R1: they are on their way");
+    rig.durable(&rows);
+    rig.serve();
+    assert!(rig.letters.lanes.is_empty());
+}
+
+/// An operator discards what is out; what arrives behind finds the lane free, and waits for the answers all the same.
+#[test]
+fn s01_a_lane_discarded_under_its_letters_is_live_after_their_answers() {
+    let mut rig = Rig::plain();
+    let rows = parked(&mut rig, 2);
+    assert_eq!(released(&mut rig, rows[0]), rows);
+    rig.discard(rows[0], 2);
+    let later = rig.read(&[row(0, Some(1))]);
+    rig.serve();
+    assert!(rig.published().is_empty(), "R1: two of the lane are on their way");
+    rig.durable(&rows);
+    rig.serve();
+    assert_eq!(rig.published(), later);
+}
+
+/// What cannot be sent stays; what stands before it goes out.
+#[test]
+fn letters_go_out_up_to_the_first_without_a_body() {
+    let mut rig = Rig::new(Shape {
+        bytes: 4_000,
+        ..Shape::plain()
+    });
+    let mut large = row(0, Some(1));
+    large.body = 5_000;
+    let rows = rig.read(&[row(0, Some(1)), large, row(0, Some(1))]);
+    rig.fails(rows[0], FailureKind::Message);
+    rig.serve();
+    rig.fetches();
+    rig.serve();
+    assert_eq!(rig.open_letters(rows[0]), rows);
+    rig.published();
+    assert_eq!(released(&mut rig, rows[0]), rows[..1]);
+    rig.durable(&rows[..1]);
+    rig.wait_served(5 * SECOND);
+    assert!(rig.published().is_empty());
+    assert_eq!(rig.open_letters(rows[1]), rows[1..]);
+    assert!(
+        rig.letters.lanes[&rig.lane(rows[1])].due.is_none(),
+        "it waits for a person"
+    );
+}
