@@ -16,7 +16,7 @@ use super::connect::Pool;
 use super::fence::Fence;
 use super::identifier::Schema;
 use super::snapshot::Xid8;
-use crate::contract::StoreError;
+use crate::contract::{Boxed, StoreError, Upkeep};
 
 /// Rows that one step deletes: some 20 ms of the server's time.
 pub const ROWS_MAX: i64 = 5000;
@@ -104,6 +104,15 @@ impl Retention {
         Ok(Step {
             deleted: rows.unsigned_abs(),
             more: found == ROWS_MAX,
+        })
+    }
+}
+
+impl Upkeep for Retention {
+    fn step(&self) -> Boxed<'_, Result<Duration, StoreError>> {
+        Box::pin(async move {
+            let step = Self::step(self).await?;
+            Ok(if step.more { Duration::ZERO } else { self.pace() })
         })
     }
 }
