@@ -48,11 +48,6 @@
 //! `message` → `contract` (the promises) → `delivery` → `relay` (start with its diagram, then `step`, `plan`, `blocked`) →
 //! `postgres::cursor` → `broker::kafka`. Tables and statements are in `sql/`, which suite proves what in `tests/README.md`.
 
-#![cfg_attr(
-    test,
-    expect(clippy::disallowed_methods, reason = "tests make moments and own their tasks")
-)]
-
 pub mod app;
 pub mod broker;
 pub mod cli;

@@ -1,6 +1,7 @@
 //! Generated files are what the code generates. `make generate` (`UPDATE=1`) rewrites them.
 
 #![cfg(feature = "kafka")]
+#![expect(clippy::unwrap_used, reason = "a file that cannot be written ends the test")]
 
 use std::fs;
 use std::path::Path;

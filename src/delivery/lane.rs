@@ -162,6 +162,33 @@ mod tests {
         }
     }
 
+    /// Every lane of one or two short parts over the letters that mean something in a name.
+    #[test]
+    fn s08_no_two_lanes_of_the_marks_share_a_name() {
+        let words = |longest: u32| {
+            let longer = |shorter: Vec<String>| {
+                let grown = shorter
+                    .iter()
+                    .flat_map(|word| "/=@%a".chars().map(move |mark| format!("{word}{mark}")));
+                std::iter::once(String::new()).chain(grown).collect()
+            };
+            (0..longest).fold(vec![String::new()], |shorter, _| longer(shorter))
+        };
+        let ones = words(2).into_iter().map(|part| vec![part]);
+        let twos = words(2)
+            .into_iter()
+            .flat_map(|first| words(2).into_iter().map(move |second| vec![first.clone(), second]));
+        let mut names = std::collections::HashMap::new();
+        for parts in ones.chain(twos) {
+            let keys = words(1).into_iter().map(Some).chain([None]);
+            for key in keys {
+                let name = name(&parts, key.as_ref().map(String::as_bytes));
+                let other = names.insert(name.clone(), (parts.clone(), key.clone()));
+                assert_eq!(other, None, "{name:?} is also the name of {parts:?}, {key:?}");
+            }
+        }
+    }
+
     #[test]
     fn s08_order_42_and_customer_42_are_two_lanes() {
         assert_ne!(

@@ -46,7 +46,7 @@ impl DestinationsText {
 
 impl RelayDestinations {
     async fn load(&self) -> Result<Vec<Remembered>, StoreError> {
-        let client = self.pool.get().await.map_err(pooled)?;
+        let client = Box::pin(self.pool.get()).await.map_err(pooled)?;
         let rows = client
             .query_typed(&self.text.known, &[(&self.fence.relay, Type::TEXT)])
             .await;
@@ -66,7 +66,7 @@ impl RelayDestinations {
             })
             .unzip();
         let Fence { relay, epoch, holder } = &self.fence;
-        let client = self.pool.get().await.map_err(pooled)?;
+        let client = Box::pin(self.pool.get()).await.map_err(pooled)?;
         let row = client
             .query_one(
                 &self.text.keep,
@@ -83,7 +83,7 @@ impl RelayDestinations {
 
     async fn take_acceptance(&self) -> Result<bool, StoreError> {
         let Fence { relay, epoch, holder } = &self.fence;
-        let client = self.pool.get().await.map_err(pooled)?;
+        let client = Box::pin(self.pool.get()).await.map_err(pooled)?;
         let row = client
             .query_one(&self.text.accepted, &[relay, epoch, holder])
             .await
@@ -122,7 +122,7 @@ fn remembered(row: &Row) -> Remembered {
 fn name(destination: &Destination) -> String {
     match destination.parts() {
         [one] if !one.starts_with('[') => one.to_string(),
-        parts => serde_json::Value::from_iter(parts.iter().map(|part| part.to_string())).to_string(),
+        parts => serde_json::json!(parts).to_string(),
     }
 }
 

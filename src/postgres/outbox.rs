@@ -117,11 +117,6 @@ impl PostgresOutbox {
             crate::point!("window.found");
         }
         let source = self.source(direct, &fence, (&identity, &shared)).await?;
-        let destinations = RelayDestinations {
-            pool: self.pool.clone(),
-            text: Arc::clone(&self.texts.destinations),
-            fence: fence.clone(),
-        };
         let letters = RelayLetters {
             pool: self.pool.clone(),
             text: Arc::clone(&self.texts.letters),
@@ -129,6 +124,11 @@ impl PostgresOutbox {
             fence,
             shared,
             bytes_max: self.options.bytes,
+        };
+        let destinations = RelayDestinations {
+            pool: self.pool.clone(),
+            text: Arc::clone(&self.texts.destinations),
+            fence: letters.fence.clone(),
         };
         Ok(Opened {
             source: Box::new(source),

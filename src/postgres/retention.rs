@@ -75,7 +75,7 @@ impl Retention {
 
     /// Notes the time, and deletes what may go, up to a limit. Dropping it loses nothing.
     pub async fn step(&self) -> Result<Step, StoreError> {
-        let client = self.pool.get().await.map_err(pooled)?;
+        let client = Box::pin(self.pool.get()).await.map_err(pooled)?;
         let every = self.pace().as_secs_f64();
         client
             .execute(&self.text.note, &[&every])

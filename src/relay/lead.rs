@@ -7,14 +7,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::event::{Effect, Event, Notice};
 use super::keeper::{Keeper, Trust};
 use super::lookout::{Lookout, Remembering};
 use super::reader::{Ask, Reader, Told};
-use super::run::{Control, Engine, last_error, moment, now, tell_failure, tell_store_error};
+use super::run::{Control, Engine, last_error, moment, now, tell_failure, tell_store_error, wall_clock};
 use super::state::State;
 use super::status::RelayState;
 use super::step::step;
@@ -370,7 +369,7 @@ impl Term<'_> {
                 self.control.status.send_modify(|status| status.last_error = None);
             }
             Notice::LaneStored(lane) => {
-                tracing::warn!(relay, lane = lane.as_str(), "lane blocked: its messages are letters")
+                tracing::warn!(relay, lane = lane.as_str(), "lane blocked: its messages are letters");
             }
             Notice::LaneFree(lane) => tracing::info!(relay, lane = lane.as_str(), "lane free again"),
             Notice::OrderBroken { lane, failed, durable } => {
@@ -420,7 +419,7 @@ impl Term<'_> {
         let latency = self
             .state
             .take_sample()
-            .map(|inserted| Timestamp::now().duration_since(inserted));
+            .map(|inserted| wall_clock().duration_since(inserted));
         meters.delivered(latency.and_then(|latency| Duration::try_from(latency).ok()));
     }
 

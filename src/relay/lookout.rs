@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::lead::Left;
-use super::run::{Control, Engine, tell_failure, tell_store_error};
+use super::run::{Control, Engine, tell_broker_back, tell_failure, tell_store_error};
 use crate::contract::{Boxed, Destinations, Health, Outlook, Remembered, StoreError};
 
 /// Deaths of the client that are forgotten after that time.
@@ -64,11 +64,7 @@ impl Lookout {
                 self.away = true;
             }
             Health::Up if std::mem::take(&mut self.away) => {
-                tracing::info!(relay = engine.name, "broker reachable again");
-                control.status.send_modify(|status| {
-                    status.ready = true;
-                    status.last_error = None;
-                });
+                tell_broker_back(engine, control);
             }
             Health::Up => {}
         }

@@ -197,7 +197,7 @@ pub(super) fn tell_store_error(engine: &Engine, control: &Control, error: &Store
                 kind: (*kind).to_owned(),
                 from: from.clone(),
                 to: to.clone(),
-                at: Timestamp::now(),
+                at: wall_clock(),
             };
             control.status.send_modify(|status| {
                 status.last_error = Some(last_error(kind, sentence));
@@ -232,10 +232,19 @@ pub(super) fn tell_failure(engine: &Engine, control: &Control, failure: &Failure
 
 pub(super) fn last_error(kind: &str, message: &str) -> LastError {
     LastError {
-        at: Timestamp::now(),
+        at: wall_clock(),
         kind: kind.to_owned(),
         message: message.to_owned(),
     }
+}
+
+/// Says that the broker is back.
+pub(super) fn tell_broker_back(engine: &Engine, control: &Control) {
+    tracing::info!(relay = engine.name, "broker reachable again");
+    control.status.send_modify(|status| {
+        status.ready = true;
+        status.last_error = None;
+    });
 }
 
 /// Time and chance for one step.
@@ -249,6 +258,12 @@ pub(super) fn moment() -> Moment {
 #[expect(clippy::disallowed_methods, reason = "the engine's one clock")]
 pub(super) fn now() -> Instant {
     Instant::now()
+}
+
+/// What people's clocks show: for `/status` and for the age of messages, never for a decision.
+#[expect(clippy::disallowed_methods, reason = "the engine's one wall clock")]
+pub(super) fn wall_clock() -> Timestamp {
+    Timestamp::now()
 }
 
 /// A draw from the process's random source: a version-4 UUID has 122 random bits, the low ones among them.

@@ -3,6 +3,15 @@
 //! Everything is measured in one run on one machine, so that the ratios mean something and the absolute figures need not.
 //! `BENCH_ROWS` sets the rows (default 500,000). The run is void, and fails, unless the broker holds every row exactly once.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a benchmark keeps time, reads the environment, prints its figures, and ends by a panic that says why"
+)]
+
 mod naive;
 mod rig;
 

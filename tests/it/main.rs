@@ -2,7 +2,10 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "tests keep time, read the environment and spawn their own tasks"
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests keep time, read the environment, spawn their own tasks, and end by a panic that says why"
 )]
 
 mod backends;

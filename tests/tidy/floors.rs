@@ -58,6 +58,8 @@ const NEUTRAL: &[&str] = &[
     "src/relay/",
     "src/operate/",
 ];
+/// What all brokers have in common: the table's types, the envelope, what a dead letter says.
+const SHARED: &[&str] = &["context", "envelope", "rejection"];
 const VENDORS: &[&str] = &["kafka", "rabbit", "sqs"];
 
 pub(crate) fn imports(source: &Source) -> Vec<Problem> {
@@ -136,9 +138,9 @@ fn allows(file: &[String], below: &str, target: &[String]) -> bool {
     }
 }
 
-/// Every module of `broker` belongs to one vendor, but the one that holds the tables' type.
+/// Every module of `broker` belongs to one vendor, but those that [`SHARED`] names.
 fn is_vendor(name: &str) -> bool {
-    name.starts_with(char::is_lowercase) && name != "backend"
+    name.starts_with(char::is_lowercase) && !SHARED.contains(&name)
 }
 
 pub(crate) fn purity(source: &Source) -> Vec<Problem> {

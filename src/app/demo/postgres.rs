@@ -16,7 +16,7 @@ const USERS: [&str; 2] = ["postgres", "nobody"];
 
 /// A running server.
 #[derive(Debug)]
-pub struct Server {
+pub(super) struct Server {
     bin: PathBuf,
     directory: PathBuf,
     user: Option<User>,
@@ -54,7 +54,7 @@ impl Server {
     ///
     /// # Errors
     /// No server programs, or a step that failed, with what it said.
-    pub fn start(variable: &dyn Fn(&str) -> Option<String>, keep: bool) -> Result<Self, ServerError> {
+    pub(super) fn start(variable: &dyn Fn(&str) -> Option<String>, keep: bool) -> Result<Self, ServerError> {
         let bin = find(variable).ok_or(ServerError::NotFound)?;
         let user = unprivileged();
         let directory = std::env::temp_dir().join(format!("twinbox-demo-{}", uuid::Uuid::new_v4().simple()));

@@ -3,7 +3,7 @@
 //! Promises: knows nothing of the relay; keeps what it saw in the order in which it saw it, which inside a partition is
 //! the broker's.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// A reader on a thread of its own, because librdkafka's consumer blocks.
 #[derive(Debug)]
 pub(super) struct Reader {
-    stop: Sender<()>,
+    stop: SyncSender<()>,
     thread: JoinHandle<()>,
     /// Everything seen so far.
     pub(super) seen: watch::Receiver<Vec<Seen>>,
@@ -57,7 +57,8 @@ impl Reader {
         }
         consumer.assign(&list)?;
         let (tell, seen) = watch::channel(Vec::new());
-        let (stop, stopped) = channel();
+        // Nothing is ever sent: the end is told by dropping it.
+        let (stop, stopped) = sync_channel(0);
         let thread = std::thread::spawn(move || read(&consumer, &tell, &stopped));
         Ok(Self { stop, thread, seen })
     }
@@ -87,7 +88,7 @@ fn read(consumer: &BaseConsumer<Quiet>, tell: &watch::Sender<Vec<Seen>>, stopped
             seen.push(Seen {
                 id: id.unwrap_or_default(),
                 key,
-            })
+            });
         });
     }
 }

@@ -193,9 +193,9 @@ impl Story {
         self.view
             .say("the broker is cut for 3 s; the application goes on committing");
         self.stage.cut(true)?;
-        let back = tokio::time::Instant::now() + CUT;
+        let cut = tokio::time::sleep(CUT);
         let during = self.write("writing during the outage: rows wait in the table").await?;
-        tokio::time::sleep_until(back).await;
+        cut.await;
         self.stage.cut(false)?;
         self.view.say("the broker is back");
 
@@ -255,14 +255,15 @@ impl Story {
     }
 
     async fn wait(&self, what: &str, mut done: impl FnMut() -> bool) -> Result<(), DemoError> {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while !done() {
-            if tokio::time::Instant::now() > deadline {
-                return Err(DemoError::Waited(what.to_owned()));
+        let watching = async {
+            while !done() {
+                self.look().await?;
+                tokio::time::sleep(LOOK_EVERY).await;
             }
-            self.look().await?;
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        Ok(())
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, watching)
+            .await
+            .unwrap_or_else(|_| Err(DemoError::Waited(what.to_owned())))
     }
 }

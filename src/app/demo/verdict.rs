@@ -9,22 +9,22 @@ use uuid::Uuid;
 
 /// A committed event, as the application's own table has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Truth {
+pub(super) struct Truth {
     /// The event.
-    pub id: Uuid,
+    pub(super) id: Uuid,
     /// Its key.
-    pub key: String,
+    pub(super) key: String,
     /// Its number inside the key, from 1 without gap.
-    pub number: i64,
+    pub(super) number: i64,
 }
 
 /// A record on the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub(super) struct Seen {
     /// The event.
-    pub id: Uuid,
+    pub(super) id: Uuid,
     /// The record's key.
-    pub key: String,
+    pub(super) key: String,
 }
 
 /// What became of the events.
@@ -46,7 +46,7 @@ pub struct Verdict {
 
 /// Compares what was committed with what was seen, in the order in which it was seen.
 #[must_use]
-pub fn judge(truth: &[Truth], seen: &[Seen]) -> Verdict {
+pub(super) fn judge(truth: &[Truth], seen: &[Seen]) -> Verdict {
     let committed: HashMap<Uuid, &Truth> = truth.iter().map(|event| (event.id, event)).collect();
     let mut verdict = Verdict {
         written: truth.len(),

@@ -62,7 +62,7 @@ impl View {
         for record in seen {
             *read.entry(record.key.as_str()).or_default() += 1;
         }
-        for (index, bar) in bars.iter().enumerate() {
+        for (index, bar) in (0..workload::KEYS).zip(bars) {
             let key = workload::key(index);
             bar.set_length(committed.get(&key).copied().unwrap_or_default());
             bar.set_position(read.get(key.as_str()).copied().unwrap_or_default());

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::verdict::Truth;
 
 /// Orders that change: the keys.
-pub(super) const KEYS: usize = 8;
+pub(super) const KEYS: u8 = 8;
 /// The order with an event that the broker refuses at first.
 pub(super) const POISONED: &str = "order-5";
 /// What that event says.
@@ -38,7 +38,7 @@ pub(super) struct Written {
 }
 
 /// The name of an order.
-pub(super) fn key(index: usize) -> String {
+pub(super) fn key(index: u8) -> String {
     format!("order-{index}")
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn prepare(client: &Client) -> Result<(), Error> {
 /// Changes every order once; the rounds are numbered from 0.
 pub(super) async fn round(client: &mut Client, round: i64) -> Result<Written, Error> {
     let mut written = Written::default();
-    for (turn, index) in (round * KEYS as i64 + 1..).zip(0..KEYS) {
+    for (turn, index) in (round * i64::from(KEYS) + 1..).zip(0..KEYS) {
         let commit = turn % ROLL_BACK_EVERY != 0;
         change(client, &key(index), "paid", commit).await?;
         if commit {

@@ -109,9 +109,10 @@ impl Identity {
         let promoted = self.own.timeline > bound.timeline;
         Ok(History {
             first: false,
-            position_epoch: match promoted {
-                true => least.max(self.position_epoch + 1),
-                false => self.position_epoch,
+            position_epoch: if promoted {
+                least.max(self.position_epoch + 1)
+            } else {
+                self.position_epoch
             },
             told: promoted.then(|| self.promoted(bound, relay)),
         })

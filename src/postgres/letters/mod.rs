@@ -56,7 +56,7 @@ type Client = deadpool::managed::Object<Connector>;
 
 impl RelayLetters {
     async fn client(&self) -> Result<Client, StoreError> {
-        self.pool.get().await.map_err(pooled)
+        Box::pin(self.pool.get()).await.map_err(pooled)
     }
 
     /// Last statement of every transaction: whoever took the lease over waits for it, or has made it fail.

@@ -38,8 +38,10 @@ impl Kafka {
     /// A broker with settings and a context of its own.
     fn with(&self, more: Value, change: impl FnOnce(&mut OpenContext)) -> Arc<dyn Broker> {
         let mut settings = json!({ "brokers": [self.cluster.brokers] });
-        let object = settings.as_object_mut().expect("an object");
-        object.extend(more.as_object().cloned().unwrap_or_default());
+        let (Some(object), Value::Object(more)) = (settings.as_object_mut(), more) else {
+            panic!("settings are an object")
+        };
+        object.extend(more);
         let mut context = context();
         change(&mut context);
         let backend = twinbox::broker::backend("kafka").expect("it is built in");

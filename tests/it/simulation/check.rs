@@ -41,6 +41,10 @@ struct Flying {
 }
 
 /// One process, as seen from outside.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own, not a state among others"
+)]
 #[derive(Debug, Default)]
 pub(super) struct View {
     /// Given and not settled, with its cost.

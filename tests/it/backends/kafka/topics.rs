@@ -95,7 +95,7 @@ async fn a_topic_that_was_made_anew_is_a_loss_suspected() {
     let mut desk = Desk::open(&*kafka.broker()).await;
     one_per_key(&mut desk, &topic, 0).await;
     let remembered = memory(&desk);
-    assert_eq!(remembered[0].offsets, [Some(KEYS as i64 - 1)]);
+    assert_eq!(remembered[0].offsets, [Some(KEYS.cast_signed() - 1)]);
     desk.close(DEADLINE).await;
 
     kafka.cluster.delete_topic(&topic).await;

@@ -72,7 +72,7 @@ async fn the_pool_replaces_what_was_closed_and_resolves_again() {
     let pool = Connector::new(resolve, Session::relay("orders"))
         .pool(1)
         .expect("a pool");
-    let first = pool.get().await.expect("connected");
+    let first = Box::pin(pool.get()).await.expect("connected");
     let pid: i32 = value(&first, "select pg_backend_pid()").await;
     drop(first);
     let owner = scratch.owner().await;
@@ -80,7 +80,7 @@ async fn the_pool_replaces_what_was_closed_and_resolves_again() {
     assert!(value::<bool>(owner.client(), &format!("select pg_terminate_backend({pid}, 10000)")).await);
     let again = loop {
         // The end of the old connection may not have been read yet: then this one fails, as it would for a caller.
-        let client = pool.get().await.expect("connected");
+        let client = Box::pin(pool.get()).await.expect("connected");
         match client.query_one("select pg_backend_pid()", &[]).await {
             Ok(row) => break row.get::<_, i32>(0),
             Err(error) => assert_eq!(
@@ -212,7 +212,7 @@ async fn a_pooler_that_refuses_settings_is_recognised() {
     scratch.drop().await;
 }
 
-/// How PgBouncer says it: FATAL 08P01.
+/// How `PgBouncer` says it: FATAL 08P01.
 const REFUSAL: &[u8] = b"E\0\0\0\x3bSFATAL\0C08P01\0Munsupported startup parameter: options\0\0";
 
 async fn loopback() -> (tokio::net::TcpListener, u16) {

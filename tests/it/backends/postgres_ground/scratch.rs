@@ -120,7 +120,9 @@ where
 
 /// SQLSTATE of a statement that must fail.
 pub(crate) async fn refused(client: &Client, sql: &str) -> String {
-    let error = client.batch_execute(sql).await.expect_err(sql);
+    let Err(error) = client.batch_execute(sql).await else {
+        panic!("it was not refused: {sql}")
+    };
     error
         .code()
         .unwrap_or_else(|| panic!("{sql}: {error:?}"))
