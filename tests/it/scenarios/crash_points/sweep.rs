@@ -158,7 +158,7 @@ impl<'a> Sweep<'a> {
     async fn refuse(&mut self) {
         let key = format!("key-{}", self.plain.truth.len());
         let rows = [
-            Row::new(&self.small, &key, &[1; 50_000]),
+            Row::new(&self.small, &key, &vec![1; 50_000]),
             Row::new(&self.small, &key, b"behind it"),
         ];
         self.plain.write(&rows).await;
@@ -167,7 +167,7 @@ impl<'a> Sweep<'a> {
     /// One more row behind a lane that is stored; the relay may come by the point before, with what earlier lives left.
     async fn succeed(&mut self, relay: &Relay) {
         let key = format!("key-{}", self.plain.truth.len());
-        let head = self.plain.one(Row::new(&self.small, &key, &[1; 50_000])).await;
+        let head = self.plain.one(Row::new(&self.small, &key, &vec![1; 50_000])).await;
         wait::until("the lane is stored, or the relay aborted", PATIENCE, || async {
             let letters = letters(&self.trial.stage.database).await;
             let stored = letters.iter().any(|letter| letter.id == head);
