@@ -17,6 +17,7 @@ use super::run::{Control, Engine, last_error, moment, now, tell_failure, tell_st
 use super::state::State;
 use super::status::RelayState;
 use super::step::step;
+use super::upkeep::Upkeeper;
 use crate::contract::{Answer, Boxed, Held, LetterStore, Opened, Outbound, Publisher, StoreError};
 use crate::delivery::Failure;
 
@@ -96,6 +97,7 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, ke
         status.ready = true;
         status.last_error = None;
     });
+    let _upkeep = Upkeeper::start(opened.upkeep);
     let mut term = Term {
         state: State::new((engine.settings)(), blocked),
         effects: Vec::new(),

@@ -259,6 +259,7 @@ pub(super) fn lane_failed(state: &mut State, id: LaneId, failed: (&[u64], Arc<Fa
                     .max(failure.retry_after.unwrap_or_default());
             lane.standing = Standing::Resting(until);
             state.resting.insert((until, id));
+            crate::point!("lane.rested");
         }
         Verdict::RestDestination => {
             rest_place(state, place, (failure.kind, None), turn);
