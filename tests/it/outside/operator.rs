@@ -8,8 +8,6 @@ use std::path::PathBuf;
 use std::process::Output;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 const NAME: &str = "orders";
 const TOKEN: &str = "open-sesame";
@@ -106,25 +104,72 @@ fn document(output: &Output) -> Result<Value, String> {
     serde_json::from_slice(&output.stdout).map_err(|error| format!("{error}: {}{}", out(output), err(output)))
 }
 
-/// `(verb, count, reason, actor)` of every audit row.
-async fn audited(world: &World) -> Vec<(String, i64, Option<String>, String)> {
-    let sql = "select verb, count, reason, actor from twinbox.audit order by audit";
-    let rows = world.database.owner().await.query(sql, &[]).await;
-    let of = |row: &tokio_postgres::Row| (row.get(0), row.get(1), row.get(2), row.get(3));
-    rows.expect("a superuser may").iter().map(of).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn letters_are_listed_in_their_pinned_shape() {
-    let Some(world) = World::make("outside_list").await else {
+async fn letters_are_seen_released_and_discarded() {
+    let Some(world) = World::make("outside_letters").await else {
         return;
     };
-    let _relay = world.relay();
+    let mut relay = world.relay();
+    let admin = relay.admin().await;
     world.write("7", r#"{"n":1}"#, true);
     world.write("7", r#"{"n":2}"#, false);
     world.write("8", r#"{"n":3}"#, false);
-    let listed = world.letters(1).await;
+    world.write("9", r#"{"n":4}"#, true);
+
+    let listed = world.letters(2).await;
     let first = &listed[0];
+    let error = letters_say_what_happened(&world, first);
+    let id = first["id"].to_string();
+    let shown = out(&world.operate(&["letters", "show", &id]));
+    assert!(
+        shown.contains("key            7") && !shown.contains("{\"n\""),
+        "{shown}"
+    );
+    let shown = document(&world.operate(&["letters", "show", &id, "--payload", "-o", "json"])).expect("JSON");
+    assert_eq!(shown["payload"], r#"{"n": 1}"#, "{shown}");
+    assert_eq!(code(&world.operate(&["letters", "show", "999999"])), 1);
+
+    nothing_changes_unasked(&world, &error);
+    let owner = world.database.owner().await;
+    let audited = async || {
+        let rows = owner.query(
+            "select verb, count, reason, actor from twinbox.audit order by audit",
+            &[],
+        );
+        let rows = rows.await.expect("a superuser may");
+        let of = |row: &tokio_postgres::Row| (row.get(0), row.get(1), row.get(2), row.get(3));
+        rows.iter()
+            .map(of)
+            .collect::<Vec<(String, i64, Option<String>, String)>>()
+    };
+    assert_eq!(audited().await, []);
+
+    // It is as poisonous as before: released, it is a letter again.
+    let again = world.operate(&[
+        "letters", "release", "--key", "7", "--yes", "--wait", "300ms", "--reason", "mended",
+    ]);
+    assert_eq!(code(&again), 7, "{}", err(&again));
+    let discard = world.operate(&["letters", "discard", "--id", &id, "--yes", "--reason", "bad row"]);
+    assert_eq!(code(&discard), 0, "{}", err(&discard));
+    let listed = world.letters(1).await;
+    assert_eq!(listed[0]["key"], json!("9"));
+    let operator = Login::Operator.name().to_owned();
+    let expected = [
+        ("release".to_owned(), 1, Some("mended".to_owned()), operator.clone()),
+        ("discard".to_owned(), 1, Some("bad row".to_owned()), operator),
+    ];
+    assert_eq!(audited().await, expected);
+
+    // The same over HTTP, for pages; the relay's role may do it, the token must be there.
+    let bare = http::post(&admin, "/letters/discard").await.expect("an answer");
+    assert_eq!(bare.status, 401);
+    let (end, _) = relay.terminate(Duration::from_secs(20)).await;
+    assert_eq!(end, "exit 0", "{}", relay.words());
+    world.database.drop_it().await;
+}
+
+/// One letter in full, all of them as a table, and by error; answers the fingerprint of their error.
+fn letters_say_what_happened(world: &World, first: &Value) -> String {
     for (field, value) in [
         ("side", json!("relay")),
         ("owner", json!(NAME)),
@@ -137,34 +182,15 @@ async fn letters_are_listed_in_their_pinned_shape() {
     assert_eq!(first["error"]["kind"], "message", "{first}");
     let fields = ["id", "message_id", "attempts", "first_failed_at", "last_failed_at"];
     assert!(fields.iter().all(|field| !first[field].is_null()), "{first}");
-    let table = out(&world.operate(&["letters", "list"]));
-    assert_eq!(table.lines().count(), 2, "{table}");
-    let grouped = document(&world.operate(&["letters", "list", "--group-by", "error", "-o", "json"]));
-    assert_eq!(grouped.expect("JSON")[0]["letters"], json!(1));
-
-    let id = first["id"].to_string();
-    let shown = out(&world.operate(&["letters", "show", &id]));
-    assert!(
-        shown.contains("key            7") && !shown.contains("{\"n\""),
-        "{shown}"
-    );
-    let shown = document(&world.operate(&["letters", "show", &id, "--payload", "-o", "json"])).expect("JSON");
-    assert_eq!(shown["payload"], r#"{"n": 1}"#, "{shown}");
-    assert_eq!(code(&world.operate(&["letters", "show", "999999"])), 1);
-    world.database.drop_it().await;
+    assert_eq!(out(&world.operate(&["letters", "list"])).lines().count(), 3);
+    let grouped = world.operate(&["letters", "list", "--group-by", "error", "-o", "json"]);
+    let grouped = document(&grouped).expect("JSON");
+    assert_eq!(grouped[0]["letters"], json!(2), "{grouped}");
+    grouped[0]["error"].as_str().expect("a fingerprint").to_owned()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn letters_are_released_and_discarded_with_a_record() {
-    let Some(world) = World::make("outside_change").await else {
-        return;
-    };
-    let _relay = world.relay();
-    world.write("7", "{}", true);
-    world.write("9", "{}", true);
-    let listed = world.letters(2).await;
-    let grouped = document(&world.operate(&["letters", "list", "--group-by", "error", "-o", "json"])).expect("JSON");
-    let error = grouped[0]["error"].as_str().expect("a fingerprint");
+/// Verbs that were not confirmed, or found nothing.
+fn nothing_changes_unasked(world: &World, error: &str) {
     for (arguments, expected) in [
         (&["letters", "release", "--error", error][..], 2),
         (&["letters", "release", "--error", error, "--dry-run"], 0),
@@ -175,61 +201,6 @@ async fn letters_are_released_and_discarded_with_a_record() {
         let done = world.operate(arguments);
         assert_eq!(code(&done), expected, "{arguments:?}: {}", err(&done));
     }
-    assert_eq!(audited(&world).await, [], "none of these changes anything");
-
-    // It is as poisonous as before: released, it is a letter again.
-    let release = [
-        "letters", "release", "--key", "7", "--yes", "--wait", "300ms", "--reason", "mended",
-    ];
-    let again = world.operate(&release);
-    assert_eq!(code(&again), 7, "{}", err(&again));
-    let id = listed[0]["id"].to_string();
-    let discard = world.operate(&["letters", "discard", "--id", &id, "--yes", "--reason", "bad row"]);
-    assert_eq!(code(&discard), 0, "{}", err(&discard));
-    assert_eq!(world.letters(1).await[0]["key"], json!("9"));
-    let operator = Login::Operator.name().to_owned();
-    let expected = [
-        ("release".to_owned(), 1, Some("mended".to_owned()), operator.clone()),
-        ("discard".to_owned(), 1, Some("bad row".to_owned()), operator),
-    ];
-    assert_eq!(audited(&world).await, expected);
-    world.database.drop_it().await;
-}
-
-/// The admin port writes with the relay's own role.
-#[tokio::test(flavor = "multi_thread")]
-async fn letters_are_changed_over_http_with_the_token() {
-    let Some(world) = World::make("outside_http").await else {
-        return;
-    };
-    let relay = world.relay();
-    let admin = relay.admin().await;
-    world.write("7", "{}", true);
-    world.letters(1).await;
-    let bare = http::post(&admin, "/letters/discard").await.expect("an answer");
-    assert_eq!(bare.status, 401);
-    let answer = write(&admin, "/letters/discard", &json!({ "key": "7", "reason": "by page" })).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    world.letters(0).await;
-    let actor = Login::Relay.name().to_owned();
-    let expected = [("discard".to_owned(), 1, Some("by page".to_owned()), actor)];
-    assert_eq!(audited(&world).await, expected);
-    world.database.drop_it().await;
-}
-
-/// A POST with the token; the whole answer.
-async fn write(address: &str, path: &str, body: &Value) -> String {
-    let body = body.to_string();
-    let request = format!(
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n{body}",
-        body.len()
-    );
-    let mut stream = TcpStream::connect(address).await.expect("it listens");
-    stream.write_all(request.as_bytes()).await.expect("it reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("it answers");
-    answer
 }
 
 #[tokio::test(flavor = "multi_thread")]
