@@ -21,7 +21,7 @@ use std::fmt::Write as _;
 use jiff::fmt::temporal::DateTimePrinter;
 
 use crate::contract::Outbound;
-use crate::message::{Body, Message};
+use crate::message::{Body, Message, ODD_HEADERS};
 
 /// Microseconds, the precision of Postgres.
 const TIME: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
@@ -140,9 +140,11 @@ impl Encoder {
             }
     }
 
-    /// Whether a row may not use this name: a forged `twinbox-replay` would change what a consumer does.
+    /// Whether a row may not use this name: a forged `twinbox-replay` would change what a consumer does. What the source
+    /// kept whole under [`ODD_HEADERS`] is the row's own.
     fn reserves(&self, name: &str) -> bool {
-        starts_with(name, "twinbox-") || self.envelope == Envelope::CloudEvents && starts_with(name, "ce_")
+        starts_with(name, "twinbox-") && name != ODD_HEADERS
+            || self.envelope == Envelope::CloudEvents && starts_with(name, "ce_")
     }
 }
 
