@@ -20,6 +20,8 @@ use crate::contract::{Boxed, StoreError, Upkeep};
 
 /// Rows that one step deletes: some 20 ms of the server's time.
 pub const ROWS_MAX: i64 = 5000;
+/// Between two steps of a longer deletion: the application's statements go first.
+const BETWEEN: Duration = Duration::from_millis(200);
 /// Rows may stay a hundredth of the retention longer than asked, or these bounds.
 const NOTE_MIN: Duration = Duration::from_secs(1);
 const NOTE_MAX: Duration = Duration::from_secs(600);
@@ -112,7 +114,7 @@ impl Upkeep for Retention {
     fn step(&self) -> Boxed<'_, Result<Duration, StoreError>> {
         Box::pin(async move {
             let step = Self::step(self).await?;
-            Ok(if step.more { Duration::ZERO } else { self.pace() })
+            Ok(if step.more { BETWEEN } else { self.pace() })
         })
     }
 }

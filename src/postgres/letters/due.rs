@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Transaction};
 
 use super::{Attempts, Client, RelayLetters};
@@ -20,6 +21,13 @@ const CLAIM: Duration = Duration::from_secs(300);
 impl RelayLetters {
     pub(super) async fn pick(&self, lanes: usize, run: usize) -> Result<Vec<DueLane>, StoreError> {
         let mut client = self.client().await?;
+        let any = client
+            .query_typed(&self.text.any_due, &[(&self.fence.relay, Type::TEXT)])
+            .await
+            .map_err(|error| away(&error))?;
+        if !any.iter().any(|row| row.get(0)) {
+            return Ok(Vec::new());
+        }
         let mut attempts = Attempts::default();
         loop {
             let outcome = self.pick_once(&mut client, (lanes, run)).await;

@@ -4,6 +4,7 @@
 //! read back with a client of its own.
 
 pub(crate) mod desk;
+pub(crate) mod destinations;
 mod envelopes;
 pub(crate) mod lease;
 pub(crate) mod letters;

@@ -28,6 +28,9 @@ pub(crate) trait Place {
     /// The operator drops everything that is stored of a lane.
     async fn discard(&self, lane: &str);
 
+    /// The operator accepts an incident of the relay.
+    async fn accept(&self, kind: &str);
+
     /// How many letters of a lane are open.
     async fn open_letters(&self, lane: &str) -> i64;
 

@@ -1,7 +1,7 @@
 //! The shared suites on PostgreSQL.
 
 use super::rig::Rig;
-use crate::conformance::{lease, letters, source};
+use crate::conformance::{destinations, lease, letters, source};
 
 macro_rules! suite {
     ($($area:ident: $($promise:ident)*;)*) => {
@@ -26,6 +26,9 @@ suite! {
         p5_a_page_fits_the_room
         p5_what_fits_no_room_comes_withheld
         outbox_p2_a_holder_of_before_writes_nothing;
+    destinations:
+        p1_what_was_kept_comes_back_to_every_holder
+        p2_an_acceptance_serves_once_and_forgets;
     lease:
         p1_an_epoch_has_one_holder
         p2_nobody_takes_a_running_lease

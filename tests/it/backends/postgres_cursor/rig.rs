@@ -174,6 +174,13 @@ impl Place for Rig {
         }
     }
 
+    async fn accept(&self, kind: &str) {
+        let accepted = Desk::new(schema())
+            .accept(&mut self.operator().await, (RELAY, kind), &Order::default())
+            .await;
+        accepted.expect("accepted");
+    }
+
     async fn open_letters(&self, lane: &str) -> i64 {
         let sql = "select count(*) from twinbox.letter where lane = $1 and closed is null";
         self.owner.query_one(sql, &[&lane]).await.expect("counted").get(0)
