@@ -153,7 +153,7 @@ fn fetch(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
     }
     match state.draining {
         Draining::No => {}
-        Draining::LastWindow { until, .. } if until <= now || state.asking == Asking::Idle => {
+        Draining::LastWindow { until, .. } if until <= now => {
             state.draining = Draining::Finishing;
             return;
         }

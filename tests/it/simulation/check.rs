@@ -77,12 +77,8 @@ impl View {
         }
     }
 
-    pub(super) fn unanswered(&self) -> usize {
-        self.flying.len()
-    }
-
-    pub(super) fn open(&self) -> usize {
-        self.open.len()
+    pub(super) fn successes_since(&self, since: Time) -> usize {
+        self.successes.iter().filter(|(at, _)| *at >= since).count()
     }
 
     pub(super) fn tickets(&self) -> impl Iterator<Item = Ticket> {
