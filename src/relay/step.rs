@@ -264,7 +264,8 @@ pub(super) fn lane_failed(state: &mut State, id: LaneId, failed: (&[u64], Arc<Fa
                     .max(failure.retry_after.unwrap_or_default());
             lane.standing = Standing::Resting(until);
             state.resting.insert((until, id));
-            crate::point!("lane.rested");
+            let name = state.name_of(id);
+            turn.out.push(Effect::Tell(Notice::LaneRests(name)));
         }
         Verdict::RestDestination => {
             rest_place(state, place, (failure.kind, None), turn);
