@@ -17,10 +17,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type};
 use uuid::Uuid;
 
-use crate::message::{Body, Content, ContentType, Headers, Key, Position};
+use crate::message::{Body, Content, ContentType, Headers, Key, ODD_HEADERS, Position};
 
-/// Header under which the JSON text of a `headers` column stands that is no object.
-pub(super) const ODD_HEADERS: &str = "twinbox-headers";
 /// Distinct aggregate types and event types that are shared; more are forgotten and learned again.
 const KINDS_MAX: usize = 1024;
 /// 2000-01-01, from which the server counts, in microseconds after 1970-01-01.
