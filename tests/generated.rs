@@ -22,6 +22,17 @@ fn the_template_of_a_relay_is_up_to_date() {
     up_to_date("docs/relay.yaml", &twinbox::config::relay_template());
 }
 
+#[test]
+fn the_schema_of_the_status_is_up_to_date() {
+    let schema = serde_json::to_string_pretty(&twinbox::app::status::Document::schema()).unwrap();
+    up_to_date("docs/status.schema.json", &(schema + "\n"));
+}
+
+#[test]
+fn the_table_of_metrics_is_up_to_date() {
+    up_to_date("docs/metrics.md", &twinbox::telemetry::names::reference());
+}
+
 fn up_to_date(file: &str, generated: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if asked_to("UPDATE") {

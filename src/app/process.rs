@@ -75,6 +75,7 @@ pub async fn run(process: Process, root: &Root, origin: &str) -> Result<Ending, 
     };
     let ending = supervise::supervise(crew, signals).await;
     if ending != Ending::Interrupted {
+        crate::point!("telemetry.flushing");
         process.exports.shutdown(TELEMETRY_MAX).await;
     }
     Ok(ending)

@@ -99,6 +99,14 @@ impl LaneName {
     }
 }
 
+impl LaneName {
+    /// What logs say instead of the name, which holds the key.
+    #[must_use]
+    pub fn hash_text(&self) -> String {
+        Key::from(self.as_str()).hash_text()
+    }
+}
+
 impl From<&str> for LaneName {
     fn from(stored: &str) -> Self {
         Self(stored.into())

@@ -134,6 +134,7 @@ impl PostgresOutbox {
             source: Box::new(source),
             letters: Arc::new(letters),
             destinations: Arc::new(destinations),
+            upkeep: Arc::new(self.retention(held)),
             told: history.told.into_iter().collect(),
         })
     }

@@ -16,7 +16,7 @@ use super::connect::Pool;
 use super::fence::Fence;
 use super::identifier::Schema;
 use super::snapshot::Xid8;
-use crate::contract::StoreError;
+use crate::contract::{Boxed, StoreError, Upkeep};
 
 /// Rows that one step deletes: some 20 ms of the server's time.
 pub const ROWS_MAX: i64 = 5000;
@@ -75,7 +75,7 @@ impl Retention {
 
     /// Notes the time, and deletes what may go, up to a limit. Dropping it loses nothing.
     pub async fn step(&self) -> Result<Step, StoreError> {
-        let client = self.pool.get().await.map_err(pooled)?;
+        let client = Box::pin(self.pool.get()).await.map_err(pooled)?;
         let every = self.pace().as_secs_f64();
         client
             .execute(&self.text.note, &[&every])
@@ -104,6 +104,15 @@ impl Retention {
         Ok(Step {
             deleted: rows.unsigned_abs(),
             more: found == ROWS_MAX,
+        })
+    }
+}
+
+impl Upkeep for Retention {
+    fn step(&self) -> Boxed<'_, Result<Duration, StoreError>> {
+        Box::pin(async move {
+            let step = Self::step(self).await?;
+            Ok(if step.more { Duration::ZERO } else { self.pace() })
         })
     }
 }

@@ -42,8 +42,9 @@ impl State {
             let closes = std::mem::take(&mut self.desk.closes);
             turn.out.push(Effect::Close(closes.clone()));
             self.desk.call = Some(Call::Close(closes));
-        } else if self.desk.wanted.is_empty() || !self.store(turn.out) {
-            self.pick(turn);
+        } else if !self.pick(turn) && !self.confirming {
+            // Due lanes are asked for rarely; a busy blocked lane has something to append at every moment.
+            self.store(turn.out);
         }
     }
 
@@ -61,11 +62,8 @@ impl State {
         }
     }
 
-    /// Stores what wants to be stored, unless a confirm is out, which writes the same rows. Answers whether it did.
-    fn store(&mut self, out: &mut Vec<Effect>) -> bool {
-        if self.confirming {
-            return false;
-        }
+    /// Stores what wants to be stored. Not beside a confirm, which writes the same rows.
+    fn store(&mut self, out: &mut Vec<Effect>) {
         let (mut parks, mut appends, mut park_lanes, mut append_lanes) = (vec![], vec![], vec![], vec![]);
         while parks.len() + appends.len() < STORE_LANES {
             let Some(id) = self.desk.wanted.pop_front() else { break };
@@ -103,11 +101,8 @@ impl State {
             }
         }
         park_lanes.append(&mut append_lanes);
-        if park_lanes.is_empty() {
-            return false;
-        }
-        let Some(progress) = progress(&self.inflight, &park_lanes) else {
-            return false;
+        let Some(progress) = progress(&self.inflight, &park_lanes).filter(|_| !park_lanes.is_empty()) else {
+            return;
         };
         let run = StoreRun {
             parks,
@@ -116,7 +111,6 @@ impl State {
         };
         out.push(Effect::Store(run.clone()));
         self.desk.call = Some(Call::Store(run, park_lanes));
-        true
     }
 
     fn park(&mut self, id: LaneId, lane: LaneName, positions: Vec<Position>) -> Park {

@@ -21,15 +21,17 @@ const PICK_LANES: usize = 64;
 const LETTER_RUN: usize = 500;
 
 impl State {
-    /// Asks for due lanes now and then, while some are blocked.
-    pub(super) fn pick(&mut self, turn: &mut Turn<'_>) {
-        if self.may_pick() && self.desk.picks(turn.at.now) {
+    /// Asks for due lanes now and then, while some are blocked. Answers whether it does now.
+    pub(super) fn pick(&mut self, turn: &mut Turn<'_>) -> bool {
+        let picks = self.may_pick() && self.desk.picks(turn.at.now);
+        if picks {
             self.desk.call = Some(Call::Pick);
             turn.out.push(Effect::Pick {
                 lanes: PICK_LANES,
                 run: LETTER_RUN.min(self.settings.run_max as usize),
             });
         }
+        picks
     }
 
     /// Due lanes were claimed: their letters wait to be handed over.

@@ -17,6 +17,7 @@ use super::run::{Control, Engine, last_error, moment, now, tell_failure, tell_st
 use super::state::State;
 use super::status::RelayState;
 use super::step::step;
+use super::upkeep::Upkeeper;
 use crate::contract::{Answer, Boxed, Held, LetterStore, Opened, Outbound, Publisher, StoreError};
 use crate::delivery::Failure;
 
@@ -96,6 +97,7 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, ke
         status.ready = true;
         status.last_error = None;
     });
+    let _upkeep = Upkeeper::start(opened.upkeep);
     let mut term = Term {
         state: State::new((engine.settings)(), blocked),
         effects: Vec::new(),
@@ -367,11 +369,11 @@ impl Term<'_> {
                 self.control.status.send_modify(|status| status.last_error = None);
             }
             Notice::LaneStored(lane) => {
-                tracing::warn!(relay, lane = lane.as_str(), "lane blocked: its messages are letters");
+                tracing::warn!(relay, lane = lane.hash_text(), "lane blocked: its messages are letters");
             }
-            Notice::LaneFree(lane) => tracing::info!(relay, lane = lane.as_str(), "lane free again"),
+            Notice::LaneFree(lane) => tracing::info!(relay, lane = lane.hash_text(), "lane free again"),
             Notice::OrderBroken { lane, failed, durable } => {
-                tracing::error!(relay, event = "order_broken", lane = lane.as_str(), %failed, %durable, "order broken");
+                tracing::error!(relay, event = "order_broken", lane = lane.hash_text(), %failed, %durable, "order broken");
             }
         }
     }
@@ -421,12 +423,20 @@ impl Term<'_> {
         meters.delivered(latency.and_then(|latency| Duration::try_from(latency).ok()));
     }
 
-    /// Purges and closes the producer, lets the source note what is settled, and says how the term ended.
+    /// Purges and closes the producer, writes down what is settled and what was seen, and says how the term ended. After
+    /// a lost lease nothing is written: it would be refused.
     async fn close(mut self, left: Left) -> Left {
         let answers = self.publisher.close(CLOSE_DEADLINE).await;
-        let fenced = matches!(left, Left::LeaseLost);
-        if !fenced && !answers.is_empty() {
-            self.happened(Event::Answered(answers));
+        if !matches!(left, Left::LeaseLost) {
+            if !answers.is_empty() {
+                self.happened(Event::Answered(answers));
+            }
+            if let Some(progress) = self.state.parting() {
+                self.reader.ask(Ask::Confirm(progress));
+            }
+            let outlook = self.publisher.outlook();
+            self.lookout.look(outlook, (self.engine, self.control, now()));
+            self.lookout.keep_what_was_seen(CLOSE_DEADLINE).await;
         }
         self.report_at = now();
         self.report();

@@ -97,6 +97,19 @@ impl Lookout {
         }
     }
 
+    /// Writes down what was seen and not kept yet; the lease is still ours.
+    pub(super) async fn keep_what_was_seen(&mut self, deadline: Duration) {
+        let seen = std::mem::take(&mut self.seen);
+        if seen.is_empty() {
+            return;
+        }
+        match tokio::time::timeout(deadline, self.destinations.keep(seen)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "what was seen of the destinations is not written down"),
+            Err(_) => tracing::warn!("what was seen of the destinations is not written down in time"),
+        }
+    }
+
     /// Begins the next call of the memory, if one is due.
     pub(super) fn ask(&mut self, now: Instant) {
         if self.asking.is_some() {

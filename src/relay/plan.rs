@@ -175,8 +175,8 @@ fn fetch(state: &mut State, turn: &mut Turn<'_>) {
     let spread_left = state.inflight.spread() < state.settings.in_flight.saturating_mul(SPREAD_FACTOR);
     if state.asking == Asking::No && room.messages > 0 && room.bytes > 0 && spread_left {
         state.asking = Asking::Yes;
-        if let Draining::LastWindow { asked, .. } = &mut state.draining {
-            *asked = true;
+        if let Draining::LastWindow { opened, .. } = &mut state.draining {
+            *opened |= !state.more;
         }
         turn.out.push(Effect::Fetch(room));
     }

@@ -11,7 +11,7 @@ use super::desk::Desk;
 use super::lane::{Lane, LaneId, Standing};
 use super::place::{Place, Tally};
 use super::status::LaneCounts;
-use crate::contract::{Outbound, RejectionHeaders};
+use crate::contract::{Outbound, Progress, RejectionHeaders};
 use crate::delivery::{Destination, Failure, Inflight, LaneName, RestPolicy, Router};
 use crate::message::{Key, Position};
 
@@ -92,8 +92,8 @@ pub(super) enum Draining {
     LastWindow {
         /// Until then the rest of a long window is read.
         until: Instant,
-        /// It was asked for after the drain began.
-        asked: bool,
+        /// It was asked for: whatever was known before is read to its end.
+        opened: bool,
     },
     /// Nothing new is fetched (R9).
     Finishing,
@@ -117,6 +117,8 @@ pub struct State {
     pub(super) blocked: HashMap<LaneName, Block>,
     pub(super) desk: Desk,
     pub(super) asking: Asking,
+    /// The source has not given all of what it knows.
+    pub(super) more: bool,
     pub(super) confirming: bool,
     /// Something was settled since the last confirm was sent.
     pub(super) unconfirmed: bool,
@@ -150,6 +152,7 @@ impl State {
             blocked: blocked.into_iter().map(|lane| (lane, Block::default())).collect(),
             desk: Desk::default(),
             asking: Asking::No,
+            more: false,
             confirming: false,
             unconfirmed: false,
             confirm_after: None,
@@ -193,6 +196,17 @@ impl State {
     /// When one of the messages that became durable since the last call was inserted, by the database's clock.
     pub fn take_sample(&mut self) -> Option<jiff::Timestamp> {
         self.sample.take()
+    }
+
+    /// What is settled when a term ends otherwise than drained, if the source has not been told: with it the next holder
+    /// repeats less.
+    #[must_use]
+    pub fn parting(&self) -> Option<Progress> {
+        let read = self.inflight.read().filter(|_| self.unconfirmed)?;
+        Some(Progress {
+            read,
+            rest: self.inflight.rest(&[]),
+        })
     }
 
     /// Lanes by state.

@@ -43,7 +43,7 @@ pub fn step(state: &mut State, event: Event, at: Moment, out: &mut Vec<Effect>) 
             if state.draining == Draining::No {
                 state.draining = Draining::LastWindow {
                     until: at.now + LAST_WINDOW_MAX,
-                    asked: false,
+                    opened: false,
                 };
                 if state.asking != Asking::Yes {
                     state.asking = Asking::No;
@@ -63,7 +63,8 @@ fn admit(state: &mut State, page: Page) {
     } else {
         Asking::No
     };
-    if matches!(state.draining, Draining::LastWindow { asked: true, .. }) && !page.more {
+    state.more = page.more;
+    if matches!(state.draining, Draining::LastWindow { opened: true, .. }) && !page.more {
         state.draining = Draining::Finishing;
     }
     for message in page.messages {
@@ -258,6 +259,7 @@ pub(super) fn lane_failed(state: &mut State, id: LaneId, failed: (&[u64], Arc<Fa
                     .max(failure.retry_after.unwrap_or_default());
             lane.standing = Standing::Resting(until);
             state.resting.insert((until, id));
+            crate::point!("lane.rested");
         }
         Verdict::RestDestination => {
             rest_place(state, place, (failure.kind, None), turn);

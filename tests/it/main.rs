@@ -2,11 +2,9 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    unreachable_pub,
     reason = "tests keep time, read the environment, spawn their own tasks, and end by a panic that says why"
 )]
 

@@ -1,6 +1,7 @@
 -- cursor: page
 -- The next rows of a large window: by primary key where it is dense, and merged with the late transactions' rows, which
--- may lie millions of seqs below. `not visible in $5` says xid >= its xmax, without inviting the index on xid.
+-- may lie millions of seqs below. `not visible in $5` says xid >= its xmax, without inviting the index on xid; and the
+-- late branch says xid = x in a way that invites no other index.
 select
   o.seq, o.id, o.aggregatetype, o.aggregateid, o.type,
   case when z.size <= $8::bigint then o.payload end as payload,
@@ -21,7 +22,11 @@ from (
     select l.*
     from unnest($6::xid8[]) x (xid)
     cross join lateral (
-      select * from {schema}.outbox r where r.xid = x.xid and r.seq > $1::bigint order by r.seq limit $7::bigint
+      select *
+      from {schema}.outbox r
+      where (r.xid, r.seq) > (x.xid, $1::bigint) and r.xid <= x.xid
+      order by r.xid, r.seq
+      limit $7::bigint
     ) l
   )
   order by seq

@@ -24,7 +24,9 @@ cross join lateral (
   (
     select l.*, true as late
     from pg_snapshot_xip($3::pg_snapshot) x (xid)
-    cross join lateral (select * from {schema}.outbox r where r.xid = x.xid order by r.seq limit $4::bigint) l
+    cross join lateral (
+      select * from {schema}.outbox r where r.xid >= x.xid and r.xid <= x.xid order by r.xid, r.seq limit $4::bigint
+    ) l
     where pg_visible_in_snapshot(x.xid, w.upper)
   )
 ) o

@@ -297,8 +297,12 @@ async fn every_named_metric_is_there() {
         status.letters = vec![("parked", 0)];
     });
     let text = port.get("/metrics").await.text().await.unwrap();
-    for name in crate::telemetry::names::ALL {
-        assert!(text.contains(&name.replace('.', "_")), "{name} is missing in\n{text}");
+    for metric in crate::telemetry::names::ALL {
+        let (name, help) = (metric.prometheus(), metric.help);
+        assert!(
+            text.contains(&format!("# HELP {name} {help}\n")),
+            "{name} is missing in\n{text}"
+        );
     }
 }
 

@@ -222,6 +222,7 @@ impl Publisher for KafkaPublisher {
                 let mut traffic = self.shared.traffic();
                 (traffic.submit(batch), !traffic.answers.is_empty())
             };
+            crate::point!("batch.sent");
             if keeper {
                 self.shared.reports.ring();
             }

@@ -139,7 +139,9 @@ impl Traffic {
                 continue;
             }
             match self.place(&outbound) {
-                Ok(Placed::Sent) => {}
+                Ok(Placed::Sent) => {
+                    crate::point!("batch.partly_sent");
+                }
                 Ok(Placed::Waits) => {
                     keeper = true;
                     self.wait(outbound);

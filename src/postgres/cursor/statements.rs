@@ -23,6 +23,7 @@ pub(in crate::postgres) struct CursorText {
     confirm: String,
     retainable: String,
     backlog: String,
+    stretch: String,
     pub(in crate::postgres) windows: String,
     pub(in crate::postgres) identity: String,
     pub(in crate::postgres) bind: String,
@@ -44,6 +45,7 @@ pub(super) struct Statements {
     pub(super) confirm: Statement,
     pub(super) retainable: Statement,
     pub(super) backlog: Statement,
+    pub(super) stretch: Statement,
     pub(super) columns: Columns,
 }
 
@@ -74,6 +76,7 @@ impl CursorText {
             confirm: text!("confirm"),
             retainable: text!("retainable"),
             backlog: text!("backlog"),
+            stretch: text!("stretch"),
             windows: text!("windows"),
             identity: text!("identity"),
             bind: text!("bind"),
@@ -99,6 +102,7 @@ impl Statements {
             &text.confirm,
             &text.retainable,
             &text.backlog,
+            &text.stretch,
         ];
         let all = try_join_all(texts.map(|text| client.prepare(text))).await?;
         let payload = all[6]
@@ -123,6 +127,7 @@ impl Statements {
             confirm,
             retainable,
             backlog,
+            stretch,
         ] = all
             .try_into()
             .unwrap_or_else(|_| unreachable!("as many as were asked for"));
@@ -139,6 +144,7 @@ impl Statements {
             confirm,
             retainable,
             backlog,
+            stretch,
             columns: Columns::of(&payload),
         })
     }

@@ -240,28 +240,42 @@ impl Reader<'_> {
     }
 
     async fn extent(&self, lower: &PgSnapshot, upper: &PgSnapshot) -> Result<Extent, StoreError> {
-        // `(xid, seq) > (xmax, -1)`: from the first row of xmax on.
-        let (mut xid, mut seq) = (lower.xmax(), -1_i64);
-        let (mut from, mut to) = (i64::MAX, 0);
+        // Seqs begin with 1: above (xmax, 0) is the first row of xmax.
+        let mut begin = (lower.xmax(), 0);
+        let mut extent = Extent {
+            from: i64::MAX,
+            to: 0,
+            late: lower.late_in(upper),
+        };
+        // From the beginning of the table there is nothing to leave out.
+        if *lower == PgSnapshot::beginning() {
+            extent.from = 0;
+            begin = (upper.xmax(), 0);
+        }
         loop {
+            let next = self.stretch(begin, upper).await?;
+            let end = next.unwrap_or((upper.xmax(), 0));
             let row = self
                 .client
-                .query_opt(&self.statements.extent, &[&xid, &seq, upper, &STRETCH])
+                .query_one(&self.statements.extent, &[&begin.0, &begin.1, &end.0, &end.1])
                 .await
                 .map_err(|error| away(&error))?;
-            let Some(row) = row else { break };
-            from = from.min(row.get::<_, i64>(1) - 1);
-            to = to.max(row.get::<_, Option<i64>>(2).unwrap_or(0));
-            if row.get::<_, i64>(0) < STRETCH {
-                break;
-            }
-            (xid, seq) = (row.get(3), row.get(4));
+            let (lowest, highest): (Option<i64>, Option<i64>) = (row.get(0), row.get(1));
+            extent.from = lowest.map_or(extent.from, |lowest| extent.from.min(lowest - 1));
+            extent.to = highest.unwrap_or(0);
+            let Some(next) = next else { return Ok(extent) };
+            begin = next;
         }
-        Ok(Extent {
-            from,
-            to,
-            late: lower.late_in(upper),
-        })
+    }
+
+    /// Where the stretch ends that begins there; none at the end of the window.
+    async fn stretch(&self, begin: (Xid8, i64), upper: &PgSnapshot) -> Result<Option<(Xid8, i64)>, StoreError> {
+        let row = self
+            .client
+            .query_opt(&self.statements.stretch, &[&begin.0, &begin.1, upper, &STRETCH])
+            .await
+            .map_err(|error| away(&error))?;
+        Ok(row.map(|row| (row.get(0), row.get(1))))
     }
 
     fn decode<'r>(&mut self, rows: impl IntoIterator<Item = &'r Row>, number: i64) -> Result<Vec<Fetched>, StoreError> {

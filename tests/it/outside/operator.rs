@@ -118,25 +118,7 @@ async fn letters_are_seen_released_and_discarded() {
 
     let listed = world.letters(2).await;
     let first = &listed[0];
-    for (field, value) in [
-        ("side", json!("relay")),
-        ("owner", json!(NAME)),
-        ("key", json!("7")),
-        ("state", json!("parked")),
-        ("source", json!(null)),
-    ] {
-        assert_eq!(first[field], value, "{field} of {first}");
-    }
-    assert_eq!(first["error"]["kind"], "message", "{first}");
-    let fields = ["id", "message_id", "attempts", "first_failed_at", "last_failed_at"];
-    assert!(fields.iter().all(|field| !first[field].is_null()), "{first}");
-    let table = out(&world.operate(&["letters", "list"]));
-    assert_eq!(table.lines().count(), 3, "{table}");
-    let grouped = world.operate(&["letters", "list", "--group-by", "error", "-o", "json"]);
-    let grouped = document(&grouped).expect("JSON");
-    assert_eq!(grouped[0]["letters"], json!(2), "{grouped}");
-    let error = grouped[0]["error"].as_str().expect("a fingerprint").to_owned();
-
+    let error = letters_say_what_happened(&world, first);
     let id = first["id"].to_string();
     let shown = out(&world.operate(&["letters", "show", &id]));
     assert!(
@@ -147,17 +129,7 @@ async fn letters_are_seen_released_and_discarded() {
     assert_eq!(shown["payload"], r#"{"n": 1}"#, "{shown}");
     assert_eq!(code(&world.operate(&["letters", "show", "999999"])), 1);
 
-    // Nothing so far may have changed anything, nor may these.
-    for (arguments, expected) in [
-        (&["letters", "release", "--error", &error][..], 2),
-        (&["letters", "release", "--error", &error, "--dry-run"], 0),
-        (&["letters", "release", "--key", "nobody", "--yes"], 1),
-        (&["letters", "discard", "--owner", "nobody", "--all", "--yes"], 1),
-        (&["letters", "discard", "--yes"], 2),
-    ] {
-        let done = world.operate(arguments);
-        assert_eq!(code(&done), expected, "{arguments:?}: {}", err(&done));
-    }
+    nothing_changes_unasked(&world, &error);
     let owner = world.database.owner().await;
     let audited = async || {
         let rows = owner.query(
@@ -194,6 +166,41 @@ async fn letters_are_seen_released_and_discarded() {
     let (end, _) = relay.terminate(Duration::from_secs(20)).await;
     assert_eq!(end, "exit 0", "{}", relay.words());
     world.database.drop_it().await;
+}
+
+/// One letter in full, all of them as a table, and by error; answers the fingerprint of their error.
+fn letters_say_what_happened(world: &World, first: &Value) -> String {
+    for (field, value) in [
+        ("side", json!("relay")),
+        ("owner", json!(NAME)),
+        ("key", json!("7")),
+        ("state", json!("parked")),
+        ("source", json!(null)),
+    ] {
+        assert_eq!(first[field], value, "{field} of {first}");
+    }
+    assert_eq!(first["error"]["kind"], "message", "{first}");
+    let fields = ["id", "message_id", "attempts", "first_failed_at", "last_failed_at"];
+    assert!(fields.iter().all(|field| !first[field].is_null()), "{first}");
+    assert_eq!(out(&world.operate(&["letters", "list"])).lines().count(), 3);
+    let grouped = world.operate(&["letters", "list", "--group-by", "error", "-o", "json"]);
+    let grouped = document(&grouped).expect("JSON");
+    assert_eq!(grouped[0]["letters"], json!(2), "{grouped}");
+    grouped[0]["error"].as_str().expect("a fingerprint").to_owned()
+}
+
+/// Verbs that were not confirmed, or found nothing.
+fn nothing_changes_unasked(world: &World, error: &str) {
+    for (arguments, expected) in [
+        (&["letters", "release", "--error", error][..], 2),
+        (&["letters", "release", "--error", error, "--dry-run"], 0),
+        (&["letters", "release", "--key", "nobody", "--yes"], 1),
+        (&["letters", "discard", "--owner", "nobody", "--all", "--yes"], 1),
+        (&["letters", "discard", "--yes"], 2),
+    ] {
+        let done = world.operate(arguments);
+        assert_eq!(code(&done), expected, "{arguments:?}: {}", err(&done));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

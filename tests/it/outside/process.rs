@@ -73,7 +73,7 @@ async fn an_outage_ends_nothing_and_is_told() {
 #[tokio::test]
 async fn strict_readiness_follows_the_database() {
     let desk = Desk::new(&json!({ "listen": "127.0.0.1:0", "readiness": "strict" }));
-    let mut relay = desk.start(&[AWAY]);
+    let relay = desk.start(&[AWAY]);
     let admin = relay.admin().await;
     relay.complains("refused").await;
     let ready = http::get(&admin, "/readyz").await.expect("an answer");
@@ -101,7 +101,7 @@ async fn a_second_signal_ends_at_once() {
 #[tokio::test]
 async fn a_hook_leaves_relays_running() {
     let desk = Desk::new(&any_port());
-    let mut relay = desk.start(&[AWAY]);
+    let relay = desk.start(&[AWAY]);
     let admin = relay.admin().await;
     let asked = http::post(&admin, "/drain").await.expect("an answer");
     assert_eq!(asked.status, 202);

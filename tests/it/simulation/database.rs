@@ -20,6 +20,9 @@ const RENEW_EVERY: Time = LEASE / 3;
 /// As the shell rests after a store's failure.
 const STORE_REST: Duration = Duration::from_millis(200);
 
+/// How long a source waits that finds no room for the next row.
+const STARVED: Time = 20 * MILLISECOND;
+
 /// How a call goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Luck {
@@ -139,6 +142,20 @@ impl World {
         let (page, opened) = self.source.next(&mut process.opening, room);
         if opened {
             self.opened(number, in_drain);
+        }
+        if page.messages.is_empty() && page.more {
+            // There is no room: the source itself waits a little.
+            let wait = STARVED;
+            if let Some(process) = self.process(number) {
+                process.asking = false;
+            }
+            return self.after(
+                wait,
+                Act::Deliver {
+                    process: number,
+                    event: Event::Fetched(page),
+                },
+            );
         }
         self.asked(number, Event::Fetched(page));
     }

@@ -53,10 +53,6 @@ impl ModelLetters {
         self.letters.get(self.by_seq.get(&seq)?)
     }
 
-    pub(super) fn is_open(&self, seq: Seq) -> bool {
-        self.of(seq).is_some_and(|letter| letter.closed.is_none())
-    }
-
     /// Open letters of a lane, in place order.
     pub(super) fn open<'a>(&'a self, lane: &'a LaneName, source: &ModelSource) -> Vec<(LetterId, Seq)> {
         let mut open: Vec<_> = self

@@ -57,10 +57,10 @@ impl Rig {
         };
         let (outbox, pool) = outbox(&database, options.clone());
         Some(Self {
-            pool,
             database,
             options,
             outbox,
+            pool,
             owner,
         })
     }

@@ -48,7 +48,7 @@ async fn every_payload_type_keeps_its_bytes_also_as_a_letter() {
         let run = super::schedules::stored(
             vec![park],
             vec![],
-            crate::conformance::place::settled_but(&[large.clone()], &[]),
+            crate::conformance::place::settled_but(std::slice::from_ref(&large), &[]),
         );
         opened.letters.store(run).await.expect("stored");
         rig.run("update twinbox.lane set due = now()").await;

@@ -29,6 +29,42 @@ fn s12_a_receipt_of_another_hand_over_settles_nothing() {
     assert_eq!(rig.published(), rows[1..]);
 }
 
+/// A long window is being read when the drain begins; what committed after it was opened is read as well.
+#[test]
+fn s37_the_last_window_is_opened_behind_the_one_being_read() {
+    let mut rig = Rig::new(Shape {
+        batch: 2,
+        ..Shape::plain()
+    });
+    let mut rows = rig.read(&[1, 2, 3, 4, 5].map(|key| row(0, Some(key))));
+    rows.extend(rig.commit(&[row(0, Some(6))]));
+    rig.happens(Event::Drain);
+    rig.fetches();
+    rig.fetches();
+    rig.fetches();
+    assert_eq!(rig.published(), rows);
+    let too_late = rig.commit(&[row(0, Some(7))]);
+    assert_eq!(rig.fetch, None, "R9: no other window is opened for {too_late:?}");
+    rig.durable(&rows);
+    rig.serve();
+    assert_eq!(rig.ended, Some("drained"));
+}
+
+/// The reading that is out when the drain begins was asked for before: it is not the last one.
+#[test]
+fn s37_a_reading_asked_for_before_the_drain_is_not_the_last() {
+    let mut rig = Rig::plain();
+    let mut rows = rig.commit(&[row(0, Some(1))]);
+    rig.happens(Event::Drain);
+    rig.fetches();
+    rows.extend(rig.commit(&[row(0, Some(2))]));
+    rig.fetches();
+    assert_eq!(rig.published(), rows);
+    rig.durable(&rows);
+    rig.serve();
+    assert_eq!(rig.ended, Some("drained"));
+}
+
 #[test]
 fn a_halted_relay_hands_nothing_over() {
     let mut rig = Rig::new(Shape {

@@ -56,6 +56,30 @@ fn s01_a_lane_discarded_under_its_letters_is_live_after_their_answers() {
     assert_eq!(rig.published(), later);
 }
 
+/// A busy blocked lane has something to append at every moment; a due lane goes out all the same.
+#[test]
+fn s32_a_due_lane_is_picked_though_another_is_appended_to_without_end() {
+    let mut rig = Rig::plain();
+    let busy = rig.read(&[row(0, Some(2))]);
+    rig.fails(busy[0], FailureKind::Message);
+    rig.serve();
+    let rows = parked(&mut rig, 2);
+    rig.release(rows[0]);
+    for _ in 0..20 {
+        rig.read(&[row(0, Some(2))]);
+        rig.wait(SECOND / 10);
+        if rig.store.is_some() {
+            // While this is stored more arrives: there is something to append again when it is done.
+            rig.read(&[row(0, Some(2))]);
+            rig.stores();
+        }
+        if rig.pick.is_some() {
+            rig.picks();
+        }
+    }
+    assert_eq!(rig.published(), rows);
+}
+
 /// What cannot be sent stays; what stands before it goes out.
 #[test]
 fn letters_go_out_up_to_the_first_without_a_body() {

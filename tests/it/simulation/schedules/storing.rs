@@ -114,7 +114,7 @@ fn s33_a_failure_during_the_store_sends_nothing() {
     rig.wait(10 * SECOND);
     assert!(rig.published().is_empty());
     rig.stores();
-    rig.stores();
+    rig.serve();
     assert_eq!(rig.open_letters(rows[0]), [rows[0], rows[1], later[0]]);
 }
 
