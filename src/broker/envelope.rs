@@ -140,11 +140,10 @@ impl Encoder {
             }
     }
 
-    /// Whether a row may not use this name: a forged `twinbox-replay` would change what a consumer does. What the source
-    /// kept whole under [`ODD_HEADERS`] is the row's own.
+    /// Whether a row may not use this name: a forged `twinbox-replay` would change what a consumer does.
     fn reserves(&self, name: &str) -> bool {
-        starts_with(name, "twinbox-") && name != ODD_HEADERS
-            || self.envelope == Envelope::CloudEvents && starts_with(name, "ce_")
+        let forged = starts_with(name, "twinbox-") && name != ODD_HEADERS;
+        forged || self.envelope == Envelope::CloudEvents && starts_with(name, "ce_")
     }
 }
 

@@ -263,7 +263,7 @@ impl Keeper {
                 self.shared.reports.set_health(Health::Up);
                 let topic = traffic.topics.saw(name, count, now);
                 if let Some(limit) = limit {
-                    traffic.topics.get(topic).limit = limit;
+                    traffic.topics.get(topic).takes(limit, now);
                 }
                 traffic.fit();
                 traffic.resume(name, None);
@@ -308,7 +308,7 @@ impl Keeper {
             let mut traffic = self.shared.traffic();
             for (name, limit) in limits {
                 if let Some(topic) = traffic.topics.find(&name) {
-                    traffic.topics.get(topic).limit = limit;
+                    traffic.topics.get(topic).takes(limit, now);
                 }
             }
             traffic.fit();

@@ -25,6 +25,28 @@ pub(super) struct Flight {
     pub(super) bytes: u64,
 }
 
+// === impl Flight ===
+
+impl Flight {
+    /// Not on its way: no line has it (the first one has number 1), a limit must be read first.
+    pub(super) fn doubted(ticket: Ticket, topic: usize, bytes: u64) -> Self {
+        let (generation, partition, floor) = (0, 0, -1);
+        Self {
+            ticket,
+            generation,
+            topic,
+            partition,
+            floor,
+            bytes,
+        }
+    }
+
+    /// Whether it is only held back.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.generation == 0
+    }
+}
+
 /// All messages on the way.
 #[derive(Debug, Default)]
 pub(super) struct Slots {

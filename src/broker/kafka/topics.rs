@@ -13,6 +13,8 @@ use crate::delivery::{Destination, Failure, FailureKind};
 
 /// Kafka's default `max.message.bytes`.
 pub(super) const LIMIT_DEFAULT: u64 = 1_048_588;
+/// How old a limit may be when a message is refused by it.
+const LIMIT_TRUSTED: Duration = Duration::from_millis(250);
 /// How many messages must pass one by one before a topic that refused something is trusted with batches again.
 const PASSES: u32 = 64;
 /// How many messages without a key go to one partition before the next has its turn.
@@ -27,6 +29,8 @@ pub(super) struct Topic {
     pub(super) partitions: Vec<Partition>,
     /// Largest batch it takes.
     pub(super) limit: u64,
+    /// When that was read.
+    pub(super) limit_read: Instant,
     /// When it was last asked about.
     pub(super) asked: Instant,
     /// Whether something was sent since then.
@@ -140,6 +144,7 @@ impl Topics {
                 })
                 .collect(),
             limit: LIMIT_DEFAULT,
+            limit_read: now,
             asked: now,
             used: false,
             probation: 0,
@@ -230,6 +235,17 @@ impl Topics {
 // === impl Topic ===
 
 impl Topic {
+    /// Whether the limit must be read again before a message is refused by it: somebody may have raised it to let that
+    /// message through.
+    pub(super) fn limit_is_old(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.limit_read) >= LIMIT_TRUSTED
+    }
+
+    /// Its limit was read.
+    pub(super) fn takes(&mut self, limit: u64, now: Instant) {
+        (self.limit, self.limit_read) = (limit, now);
+    }
+
     /// The partition for a key; without one, in turn over those that do not stand still, a while each: batches stay
     /// large, and partitions fill evenly.
     pub(super) fn choose(&mut self, key: Option<&[u8]>) -> usize {

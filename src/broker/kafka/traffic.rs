@@ -23,11 +23,12 @@ use super::failure::{self, Company, Mark};
 use super::line::{Line, Shipment};
 use super::reports::{Report, Reports};
 use super::slots::{Flight, Slots};
+use super::stopped::Stopped;
 use super::topics::Topics;
 use super::wire;
 use crate::broker::Encoder;
 use crate::contract::{Answer, Outbound, Receipt, Ticket};
-use crate::delivery::{Destination, Failure, FailureKind};
+use crate::delivery::{Failure, FailureKind};
 use crate::message::Key;
 
 /// A line and what stands behind it.
@@ -102,6 +103,8 @@ enum Placed {
     Sent,
     Waits,
     Behind(Way),
+    /// Larger than the limit as it was a while ago: it is read again before anything is refused.
+    Doubted(Flight),
 }
 
 // === impl Traffic ===
@@ -129,9 +132,9 @@ impl Traffic {
 
     /// Takes messages in, in order. Answers whether the keeper is needed.
     pub(super) fn submit(&mut self, batch: impl IntoIterator<Item = Outbound>) -> bool {
-        let (mut stopped, mut keeper) = (HashSet::<(Destination, Key)>::new(), false);
+        let (mut stopped, mut keeper) = (Stopped::default(), false);
         for outbound in batch {
-            if self.closed || behind_a_failure(&stopped, &outbound) {
+            if self.closed || stopped.holds(&outbound) {
                 self.answer(outbound.ticket, Receipt::NotAttempted);
                 continue;
             }
@@ -147,11 +150,14 @@ impl Traffic {
                     keeper = true;
                     self.track(way).backlog.push_back(outbound);
                 }
+                Ok(Placed::Doubted(flight)) => {
+                    keeper = true;
+                    self.undecided.push(flight);
+                    stopped.behind(outbound);
+                }
                 Err(failure) => {
                     self.answer(outbound.ticket, Receipt::Failed(failure));
-                    if let Some(key) = outbound.address.key {
-                        stopped.insert((outbound.address.destination, key));
-                    }
+                    stopped.behind(outbound);
                 }
             }
         }
@@ -173,7 +179,11 @@ impl Traffic {
             return Err(Arc::clone(lost));
         }
         if record.bytes > topic.limit && !self.compressed {
-            return Err(Arc::new(too_large(name, record.bytes, topic.limit)));
+            return if topic.limit_is_old(self.now) {
+                Ok(Placed::Doubted(Flight::doubted(outbound.ticket, number, record.bytes)))
+            } else {
+                Err(Arc::new(too_large(name, record.bytes, topic.limit)))
+            };
         }
         let key = outbound.address.key.as_ref().map(Key::as_bytes);
         let partition = topic.choose(key);
@@ -335,6 +345,11 @@ impl Traffic {
     /// Decides what was refused with a batch that was too large, now that the topic's limit was read again.
     pub(super) fn decide(&mut self) {
         for flight in std::mem::take(&mut self.undecided) {
+            // Nobody reads its limit any more: it goes by another publisher.
+            if self.closed && flight.is_doubted() {
+                self.answer(flight.ticket, Receipt::NotAttempted);
+                continue;
+            }
             let topic = self.topics.get(flight.topic);
             let failure = if flight.bytes > topic.limit {
                 too_large(&topic.name, flight.bytes, topic.limit)
@@ -435,16 +450,6 @@ impl Track {
 /// The topic of a message; Kafka's only route field.
 fn topic_of(outbound: &Outbound) -> &str {
     outbound.address.destination.parts().first().map_or("", |part| part)
-}
-
-fn behind_a_failure(stopped: &HashSet<(Destination, Key)>, outbound: &Outbound) -> bool {
-    // A message without a key is a lane of its own.
-    !stopped.is_empty()
-        && outbound
-            .address
-            .key
-            .as_ref()
-            .is_some_and(|key| stopped.contains(&(outbound.address.destination.clone(), key.clone())))
 }
 
 fn illegal(name: &str) -> Failure {
