@@ -37,6 +37,25 @@ revoke execute on function {schema}.forget(text, text) from public;
 
 comment on function {schema}.forget(text, text) is 'twinbox: removes a relay that will not come back; retention waits for it no longer';
 
+-- A window is written by a transaction that is younger than its snapshot. One that a restore wrote is not, unless this
+-- cluster is ahead of the old one; then everything written here since is younger than the window, and nothing is missed.
+create function {schema}.windows_are_foreign() returns boolean
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+  select exists (
+    select
+    from {schema}.relay_window w
+    cross join lateral (select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as now, w.xmin::text::numeric as own) x
+    -- The system column has the lower half of the number; it lies behind the present one.
+    where x.now - mod(x.now, 4294967296) + x.own - case when x.own > mod(x.now, 4294967296) then 4294967296 else 0 end
+      < pg_snapshot_xmax(w.upper)::text::numeric
+  )
+$function$;
+revoke execute on function {schema}.windows_are_foreign() from public;
+
+comment on function {schema}.windows_are_foreign() is 'twinbox: whether windows were written by a restore: their snapshots say nothing about rows written here since';
+
 -- After a restore into another cluster the rows carry transaction ids of the old one: those above the present ones match
 -- every window, for ever. Rows that all relays had settled by then get an id that every snapshot calls finished; all
 -- others get this transaction's, and are the next window of every relay. What was in an open window goes out again.
@@ -60,7 +79,7 @@ begin
   end if;
   -- Before this transaction has an id: the one that it will get is then not visible in it.
   fresh := pg_current_snapshot();
-  if not exists (select from {schema}.outbox o where o.xid >= pg_snapshot_xmax(fresh)) then
+  if not exists (select from {schema}.outbox o where o.xid >= pg_snapshot_xmax(fresh)) and not {schema}.windows_are_foreign() then
     raise exception 'no row carries a transaction id of another cluster' using hint = 'there is nothing to rebase';
   end if;
   update {schema}.outbox o
@@ -92,3 +111,37 @@ $function$;
 revoke execute on function {schema}.rebase(text) from public;
 
 comment on function {schema}.rebase(text) is 'twinbox: gives restored rows transaction ids of this cluster; part of accept NAME system_changed';
+
+-- All relays of this outbox are bound to this database: their old holders are fenced out, their positions are those of
+-- another history. One whose windows are gone begins with everything that is there.
+create function {schema}.rebind(reason text default null) returns text[]
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+declare
+  here constant int := ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int;
+  bound text[];
+begin
+  if exists (select from {schema}.relay_cursor c where c.lease_until > clock_timestamp()) then
+    raise exception 'a relay is running' using errcode = 'object_in_use', hint = 'stop it, or wait until its lease has ended';
+  end if;
+  insert into {schema}.relay_window (relay, number, upper, rest)
+  select c.relay, 0, '1:1:', '{}'
+  from {schema}.relay_cursor c
+  where c.system_id is not null and not exists (select from {schema}.relay_window w where w.relay = c.relay)
+  order by c.relay;
+  with done as (
+    update {schema}.relay_cursor c
+    set system_id = (select s.system_identifier from pg_control_system() s), database = current_database(), timeline = here,
+      position_epoch = greatest(c.position_epoch + 1, here::bigint << 32), holder = null, epoch = c.epoch + 1
+    where c.system_id is not null
+    returning c.relay
+  )
+  select coalesce(array_agg(d.relay order by d.relay), '{}') into bound from done d;
+  insert into {schema}.audit (verb, object, count, reason) values ('rebind', current_database(), cardinality(bound), reason);
+  return bound;
+end
+$function$;
+revoke execute on function {schema}.rebind(text) from public;
+
+comment on function {schema}.rebind(text) is 'twinbox: binds all relays to this database; part of accept NAME system_changed';

@@ -49,19 +49,20 @@ pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> 
     let accepted = desk.accept(direct.client_mut(), (&name, &kind), &order).await?;
     direct.close().await;
     if stage.console.json() {
-        let (relays, rewritten) = match &accepted {
-            Accepted::Noted => (vec![name.clone()], 0),
-            Accepted::Rebound { relays, rewritten } => (relays.clone(), *rewritten),
+        let (relays, waiting) = match &accepted {
+            Accepted::Noted => (vec![name.clone()], None),
+            Accepted::Rebound { relays, waiting } => (relays.clone(), *waiting),
         };
-        let document = json!({ "accepted": kind, "relays": relays, "rewritten": rewritten });
+        let document = json!({ "accepted": kind, "relays": relays, "waiting": waiting });
         stage.console.document(&document)?;
     } else {
         stage.console.line(&match accepted {
             Accepted::Noted => format!("accepted {kind} of {name}: it goes on by itself, or with its next start"),
-            Accepted::Rebound { relays, rewritten } => format!(
-                "accepted {kind}: {} bound to this database, {rewritten} rows to be read anew; start the relays again",
-                relays.join(", ")
-            ),
+            Accepted::Rebound { relays, waiting } => {
+                let rows = waiting.map_or_else(String::new, |rows| format!(", {rows} rows of before go out"));
+                let relays = relays.join(", ");
+                format!("accepted {kind}: {relays} bound to this database{rows}; start the relays again")
+            }
         })?;
     }
     Ok(Exit::Ok)

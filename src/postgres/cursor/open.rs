@@ -176,7 +176,7 @@ pub(in crate::postgres) fn foreign(relay: &str) -> StoreError {
 pub(in crate::postgres) fn floorless(relay: &str) -> StoreError {
     let sentence = format!(
         "the rows of relay {relay} in relay_window are gone, so nobody knows what was published: type `twinbox forget \
-         {relay}` and let it start again, or `twinbox accept {relay} system_changed` to go on from now"
+         {relay}` and let it start again, or `twinbox accept {relay} system_changed` to send everything that is still there"
     );
     incident(SYSTEM, (String::new(), String::new()), sentence)
 }

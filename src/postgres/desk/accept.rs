@@ -7,14 +7,13 @@
 //!
 //! After a restore into another cluster the rows carry that one's transaction numbers: those above the present ones would
 //! be repeated for ever, those below never seen. The restored floors still tell published from not, so published rows
-//! get a number below every snapshot, and the others that of the accepting transaction. An upgrade keeps the numbers
-//! going; then nothing is rewritten.
+//! get a number below every snapshot, and the others that of the accepting transaction (`rebase` in
+//! `0004_operate.up.sql`). An upgrade keeps the numbers going; then nothing is rewritten.
 
 use serde_json::json;
 use tokio_postgres::{Client, Transaction};
 
 use super::{Desk, DeskError, Order};
-use crate::postgres::snapshot::PgSnapshot;
 
 /// What can be accepted.
 pub const KINDS: [&str; 11] = [
@@ -40,8 +39,8 @@ pub enum Accepted {
     Rebound {
         /// Their names.
         relays: Vec<String>,
-        /// Rows that got another transaction number.
-        rewritten: u64,
+        /// After a restore, whose rows got numbers of this cluster: how many of them go out. None after an upgrade.
+        waiting: Option<i64>,
     },
 }
 
@@ -58,10 +57,11 @@ impl Desk {
         if !KINDS.contains(&kind) {
             return Err(DeskError::UnknownKind(kind.to_owned()));
         }
-        // Taken before the rows are locked: what is written in between gets the accepting transaction's number too.
-        let text = self.sql(include_str!("../../../sql/queries/desk/world.sql"));
-        let world = client.query_one(&text, &[]).await?;
         let transaction = client.transaction().await?;
+        let mut accepted = Accepted::Noted;
+        if kind == "system_changed" {
+            accepted = self.go_on(&transaction, order).await.map_err(|error| error.of(relay))?;
+        }
         let text = self.sql(include_str!("../../../sql/queries/desk/accept.sql"));
         let noted = transaction
             .query_opt(&text, &[&relay, &kind, &order.actor, &order.reason])
@@ -69,48 +69,35 @@ impl Desk {
         if noted.is_none() {
             return Err(DeskError::NoRelay(relay.to_owned()));
         }
-        let mut accepted = Accepted::Noted;
-        if kind == "system_changed" {
-            let (now, timeline, goes_on): (PgSnapshot, &str, bool) = (world.get(0), world.get(1), world.get(2));
-            let rewritten = if goes_on {
-                0
-            } else {
-                self.resettle(&transaction, &now).await?
-            };
-            let relays = self.rebind(&transaction, timeline).await?;
-            let used = self
-                .sql("update {schema}.acceptance set used_at = clock_timestamp() where used_at is null and kind = $1");
-            transaction.execute(&used, &[&kind]).await?;
-            accepted = Accepted::Rebound { relays, rewritten };
-        }
         let detail = json!({ "kind": kind });
         self.note(&transaction, ("accept", relay, 1), (order, detail)).await?;
         transaction.commit().await?;
         Ok(accepted)
     }
 
-    async fn resettle(&self, transaction: &Transaction<'_>, now: &PgSnapshot) -> Result<u64, DeskError> {
-        let lock = self.sql("lock table {schema}.outbox in share row exclusive mode");
-        transaction.batch_execute(&lock).await?;
-        let text = self.sql(include_str!("../../../sql/queries/desk/resettle.sql"));
-        let rewritten = transaction.execute(&text, &[]).await?;
-        let text = self.sql(include_str!("../../../sql/queries/desk/refloor.sql"));
-        transaction.execute(&text, &[now]).await?;
-        let text = self.sql(include_str!("../../../sql/queries/desk/unwindow.sql"));
-        transaction.execute(&text, &[]).await?;
-        let text = self.sql("update {schema}.relay_cursor set deleted_up_to = null");
-        transaction.execute(&text, &[]).await?;
-        let text = self.sql("delete from {schema}.relay_horizon");
-        transaction.execute(&text, &[]).await?;
-        Ok(rewritten)
+    /// Rows first, if theirs are numbers of another cluster: it must be the first to write in its transaction.
+    async fn go_on(&self, transaction: &Transaction<'_>, order: &Order) -> Result<Accepted, DeskError> {
+        let text = self.sql(include_str!("../../../sql/queries/desk/world.sql"));
+        let goes_on: bool = transaction.query_one(&text, &[]).await?.get(0);
+        let mut waiting = None;
+        if !goes_on {
+            let text = self.sql("select {schema}.rebase($1)");
+            waiting = Some(transaction.query_one(&text, &[&order.reason]).await?.get(0));
+        }
+        let text = self.sql("select {schema}.rebind($1)");
+        let relays = transaction.query_one(&text, &[&order.reason]).await?.get(0);
+        Ok(Accepted::Rebound { relays, waiting })
     }
+}
 
-    async fn rebind(&self, transaction: &Transaction<'_>, timeline: &str) -> Result<Vec<String>, DeskError> {
-        let timeline = i32::from_str_radix(timeline, 16).unwrap_or(i32::MAX);
-        let text = self.sql(include_str!("../../../sql/queries/desk/rebind.sql"));
-        let rows = transaction.query(&text, &[&timeline]).await?;
-        let mut relays: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-        relays.sort();
-        Ok(relays)
+// === impl DeskError ===
+
+impl DeskError {
+    /// "Object in use" is what the functions say while somebody leads.
+    fn of(self, relay: &str) -> Self {
+        match self {
+            Self::Database(failure) if failure.code.as_deref() == Some("55006") => Self::Running(relay.to_owned()),
+            other => other,
+        }
     }
 }
