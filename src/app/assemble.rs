@@ -38,7 +38,12 @@ pub fn engines(
 ) -> Result<Vec<Engine>, String> {
     let (environment, exports) = with;
     let engines = relays.iter().map(|(name, relay)| {
-        let configured = Configured { name, root, relay, environment };
+        let configured = Configured {
+            name,
+            root,
+            relay,
+            environment,
+        };
         let meters = Meters::new(&exports.meter(), name, relay.to.backend().config.name);
         configured.engine(configured.broker()?, meters)
     });
@@ -92,9 +97,15 @@ impl Configured<'_> {
     pub fn guarantees(&self) -> [Guarantee; 4] {
         let backend = self.relay.to.backend();
         let url = self.root.database_of(self.relay);
-        let verifies = url.url.resolve(&|name| self.environment.get(name)).ok().and_then(|text| {
-            Target::parse(text.expose(), &url.tls).ok().map(|target| target.mode().encrypts())
-        });
+        let verifies = url
+            .url
+            .resolve(&|name| self.environment.get(name))
+            .ok()
+            .and_then(|text| {
+                Target::parse(text.expose(), &url.tls)
+                    .ok()
+                    .map(|target| target.mode().encrypts())
+            });
         guarantee::relay(Facts {
             broker: backend.capabilities,
             passes_rejected: self.relay.on_reject == OnReject::DeadLetter,
@@ -105,13 +116,20 @@ impl Configured<'_> {
 
     fn refuse_unkept(&self) -> Result<(), String> {
         let unkept = self.guarantees().into_iter().find(|guarantee| {
-            !guarantee.holds && self.relay.require.iter().any(|require| level(*require) == guarantee.level)
+            !guarantee.holds
+                && self
+                    .relay
+                    .require
+                    .iter()
+                    .any(|require| level(*require) == guarantee.level)
         });
         match unkept {
             None => Ok(()),
-            Some(Guarantee { level, reason, .. }) => {
-                Err(format!("relays.{}.require: {} does not hold: {reason}", self.name, level.as_str()))
-            }
+            Some(Guarantee { level, reason, .. }) => Err(format!(
+                "relays.{}.require: {} does not hold: {reason}",
+                self.name,
+                level.as_str()
+            )),
         }
     }
 
@@ -119,7 +137,9 @@ impl Configured<'_> {
         let database = self.root.database_of(self.relay);
         let environment = self.environment.clone();
         let connector = Connector::to(database, Session::relay(self.name), move |name| environment.get(name));
-        let pool = connector.pool(database.pool as usize).map_err(|error| self.sentence(&error))?;
+        let pool = connector
+            .pool(database.pool as usize)
+            .map_err(|error| self.sentence(&error))?;
         let SourceConfig::Cursor(cursor) = &self.relay.from;
         let options = RelayOptions {
             name: self.name.to_owned(),
@@ -144,7 +164,11 @@ impl Configured<'_> {
     fn settings(&self, broker: &Arc<dyn Broker>) -> Result<Box<dyn Fn() -> Settings + Send + Sync>, String> {
         let route = self.relay.route().map_err(|error| self.sentence(&error))?;
         let dead_letter = self.relay.dead_letter_route().map_err(|error| self.sentence(&error))?;
-        let (limits, retry, on_reject) = (self.relay.limits.clone(), self.relay.retry.clone(), self.relay.on_reject);
+        let (limits, retry, on_reject) = (
+            self.relay.limits.clone(),
+            self.relay.retry.clone(),
+            self.relay.on_reject,
+        );
         let (run_max, headers, bytes) = (broker.capabilities().run_max, broker.rejection_headers(), self.bytes());
         Ok(Box::new(move || Settings {
             batch: limits.batch as usize,
@@ -162,7 +186,10 @@ impl Configured<'_> {
                 OnReject::Halt => relay::OnReject::Halt,
             },
             router: Router::new(route.clone()),
-            dead_letter: Some(DeadLetter { router: Router::new(dead_letter.clone()), headers }),
+            dead_letter: Some(DeadLetter {
+                router: Router::new(dead_letter.clone()),
+                headers,
+            }),
         }))
     }
 

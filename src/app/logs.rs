@@ -170,3 +170,95 @@ impl Visit for Fields<'_> {
         self.put(field, format!("{value:?}").into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Page {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    /// What is written as JSON while `run` runs.
+    fn written(run: impl FnOnce()) -> Vec<Value> {
+        let page = Page::default();
+        let lines = fmt::layer()
+            .with_writer(page.clone())
+            .fmt_fields(JsonFields::new())
+            .event_format(Json);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), run);
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_line_is_flat_and_knows_its_span() {
+        let lines = written(|| {
+            let span = tracing::info_span!("lead", relay = "orders", epoch = 7_u64);
+            let _inside = span.enter();
+            let cause = io::Error::other("line one\nline two");
+            let error: &(dyn std::error::Error + 'static) = &cause;
+            tracing::warn!(count = 3, ok = true, error, text = %"a\"b", "it\nhappened");
+        });
+        assert_eq!(lines.len(), 1, "a newline in a value is no second line");
+        let line = &lines[0];
+        for (name, value) in [
+            ("level", Value::from("WARN")),
+            ("message", "it\nhappened".into()),
+            ("relay", "orders".into()),
+            ("epoch", 7.into()),
+            ("count", 3.into()),
+            ("ok", true.into()),
+            ("error", "line one\nline two".into()),
+            ("text", "a\"b".into()),
+        ] {
+            assert_eq!(line[name], value, "{name} in {line}");
+        }
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
+        assert_eq!(line.get("trace_id"), None, "nothing records spans here");
+    }
+
+    #[test]
+    fn a_line_in_a_recorded_span_has_its_ids() {
+        use opentelemetry::trace::TracerProvider as _;
+        let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder().build();
+        let page = Page::default();
+        let lines = fmt::layer()
+            .with_writer(page.clone())
+            .fmt_fields(JsonFields::new())
+            .event_format(Json);
+        let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        let subscriber = tracing_subscriber::registry().with(spans).with(lines);
+        tracing::subscriber::with_default(subscriber, || {
+            let span = tracing::info_span!("send");
+            let _inside = span.enter();
+            tracing::info!("sent");
+        });
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        let line: Value = serde_json::from_str(&text).unwrap();
+        let id = |name: &str| line[name].as_str().unwrap_or_default().len();
+        assert_eq!((id("trace_id"), id("span_id")), (32, 16), "{line}");
+    }
+}

@@ -5,6 +5,8 @@
 
 pub mod admin;
 pub mod assemble;
+#[cfg(feature = "kafka")]
+pub mod demo;
 pub mod drain;
 pub mod export;
 pub mod gauges;

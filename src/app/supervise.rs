@@ -125,7 +125,7 @@ pub async fn supervise(crew: Crew, mut signals: mpsc::Receiver<Signal>) -> Endin
 
 /// The clock of the process's own life.
 #[expect(clippy::disallowed_methods, reason = "this is where the supervisor's clock enters")]
-pub(super) fn now() -> Instant {
+pub fn now() -> Instant {
     Instant::now()
 }
 

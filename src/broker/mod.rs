@@ -8,6 +8,7 @@ mod envelope;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod memory;
+mod rejection;
 
 pub use context::{Backend, Environment, OpenContext, STALL_DEFAULT};
 pub use envelope::{Encoder, Envelope};

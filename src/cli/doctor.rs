@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 
 use super::root::Stage;
 use super::{Exit, Stop, database};
+use crate::app::assemble::Configured;
 use crate::config::{RelayConfig, Root};
 use crate::contract::{Finding, Grade};
+use crate::delivery::Destination;
 use crate::operate::doctor::{Filter, Part, Tally};
 use crate::postgres::{TableName, preflight};
 
@@ -81,8 +83,26 @@ async fn parts(stage: &Stage, root: &Root, relays: &[(&str, &RelayConfig)]) -> R
             about: format!("database of {name}"),
             findings: preflight::findings(&connector, &database::schema(database)?, &table).await,
         });
+        let configured = Configured {
+            name,
+            root,
+            relay,
+            environment: &stage.env,
+        };
+        let broker = configured.broker().map_err(Stop::configuration)?;
+        parts.push(Part {
+            about: format!("broker of {name} ({})", relay.to.backend().config.name),
+            findings: broker.findings(constant(relay)?).await,
+        });
     }
     Ok(parts)
+}
+
+/// The destination of a route without placeholders; of others nothing is known before a row is read.
+fn constant(relay: &RelayConfig) -> Result<Vec<Destination>, Stop> {
+    let route = relay.route();
+    let route = route.map_err(|error| Stop::configuration(format!("route: {error}")))?;
+    Ok(route.constant().into_iter().collect())
 }
 
 fn told(stage: &mut Stage, filter: &Filter, parts: &[Part]) -> Result<Exit, Stop> {

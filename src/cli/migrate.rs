@@ -3,6 +3,8 @@
 //! Promises: `--print` and `--check` change nothing; `--check` ends with 1 when something is missing, so that a pipeline
 //! can ask; any number of pods may migrate at once.
 
+mod adopt;
+
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
@@ -33,6 +35,9 @@ pub struct Arguments {
     /// Only this part
     #[arg(long, value_enum)]
     pub only: Option<Part>,
+    /// Copy another table's rows.
+    #[command(flatten)]
+    pub adopt: adopt::Foreign,
 }
 
 /// What to do instead of migrating.
@@ -78,8 +83,11 @@ pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> 
             "the inbox is not in this build: it comes with consumers",
         ));
     }
-    let root = stage.load_without_database(arguments.instead.print)?;
+    let root = stage.load_without_database(arguments.instead.print && arguments.adopt.adopt.is_none())?;
     let options = options(&arguments, &root)?;
+    if let Some(adoption) = arguments.adopt.adoption()? {
+        return adopt::run((adoption, arguments.instead, options), &root, stage).await;
+    }
     if arguments.instead.print {
         let text = migrate::print(&options);
         stage.console.out.write_all(text.as_bytes())?;

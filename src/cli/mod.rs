@@ -7,6 +7,7 @@ pub mod completions;
 pub mod config;
 pub mod console;
 pub mod database;
+#[cfg(feature = "kafka")]
 pub mod demo;
 pub mod doctor;
 pub mod drain;

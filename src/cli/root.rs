@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use super::console::{Console, Output};
-use super::{Exit, Stop, completions, config, demo, doctor, drain, explain, migrate, relay, status, version};
+#[cfg(feature = "kafka")]
+use super::demo;
+use super::{Exit, Stop, completions, config, doctor, drain, explain, migrate, relay, status, version};
 use crate::app::logs::{self, Logs};
 use crate::config::{Environment, Loaded, LogFormat, Problems};
 
@@ -90,6 +92,7 @@ pub enum Verb {
     #[command(subcommand)]
     Config(config::Verb),
     /// The promises, seen: a throwaway Postgres, a broker, faults, a verdict
+    #[cfg(feature = "kafka")]
     Demo(demo::Arguments),
     /// Completions for a shell
     Completions(completions::Arguments),
@@ -160,6 +163,7 @@ async fn dispatch(verb: Verb, stage: &mut Stage) -> Result<Exit, Stop> {
         Verb::Status(arguments) => status::run(arguments, stage).await,
         Verb::Drain(arguments) => drain::run(arguments, stage).await,
         Verb::Config(verb) => stage.look_at_configuration(&verb),
+        #[cfg(feature = "kafka")]
         Verb::Demo(arguments) => demo::run(arguments, stage).await,
         Verb::Completions(arguments) => completions::run(&arguments, stage),
         Verb::Version => version::run(stage),

@@ -8,7 +8,7 @@ use super::{origin, schema, show, validate};
 use crate::setting::{DURATION, FILE, SECRET, SIZE};
 
 /// What stands for the name of a relay.
-const NAME: &str = "<name>";
+pub(super) const NAME: &str = "<name>";
 
 /// The page of a key. `relays.*.limits.batch`, `relays.orders.limits.batch` and `limits.batch` mean the same.
 ///
@@ -119,7 +119,8 @@ pub(super) fn default(schema: &Value) -> Option<String> {
     }
 }
 
-fn kind(schema: &Value) -> String {
+/// Its type in words.
+pub(super) fn kind(schema: &Value) -> String {
     if let Some(Value::Array(values)) = schema.get("enum") {
         return values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" | ");
     }

@@ -73,9 +73,7 @@ pub trait Broker: Send + Sync {
     fn capabilities(&self) -> Capabilities;
 
     /// How a dead letter is described in this broker's world.
-    fn rejection_headers(&self) -> RejectionHeaders {
-        |_| Arc::default()
-    }
+    fn rejection_headers(&self) -> RejectionHeaders;
 
     /// What earlier publishers saw, as the caller kept it (S14); the next `publisher` starts from it. Without it, it
     /// starts from what the broker shows.

@@ -146,6 +146,16 @@ impl Route {
         Self { fields, key, headers }
     }
 
+    /// The destination of every message, when no field has a placeholder.
+    #[must_use]
+    pub fn constant(&self) -> Option<Destination> {
+        let text = |field: &Template| match field.0.as_slice() {
+            [Piece::Text(text)] => Some(text.clone()),
+            _ => None,
+        };
+        self.fields.iter().map(text).collect()
+    }
+
     /// The key of a message: the row's own bytes for the usual `{aggregateid}`.
     fn key(&self, message: &Message, topic: &str) -> Option<Key> {
         if self.key.0 == [Piece::AggregateId] {

@@ -1,22 +1,21 @@
-//! What a relay remembers of its destinations: partition counts and last acknowledged offsets (S14).
-//!
-//! Promises: as [`Destinations`] says; every write is fenced.
+//! What a relay remembers of its destinations: partition counts and acknowledged offsets, in `relay_destination`.
 
 use std::sync::Arc;
 
-use super::answer::{away, busy, unreachable};
-use super::connect::{Connector, Pool};
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::answer::{away, pooled};
+use super::connect::Pool;
 use super::fence::Fence;
 use super::identifier::Schema;
 use crate::contract::{Boxed, Destinations, Remembered, StoreError};
 use crate::delivery::Destination;
 
-/// Between the parts of a destination; no broker allows it in a name.
-const BETWEEN: char = '\u{1f}';
-/// What the table says where no offset is known.
+/// How a partition without an acknowledged offset is stored.
 const NO_OFFSET: i64 = -1;
 
-/// The statements.
+/// Rendered texts.
 #[derive(Debug)]
 pub(super) struct DestinationsText {
     known: String,
@@ -36,9 +35,9 @@ pub(super) struct RelayDestinations {
 impl DestinationsText {
     pub(super) fn new(schema: &Schema) -> Self {
         Self {
-            known: schema.render(include_str!("../../sql/queries/destinations/known.sql")),
-            keep: schema.render(include_str!("../../sql/queries/destinations/keep.sql")),
-            accepted: schema.render(include_str!("../../sql/queries/destinations/accepted.sql")),
+            known: schema.render(include_str!("../../sql/queries/destination/known.sql")),
+            keep: schema.render(include_str!("../../sql/queries/destination/keep.sql")),
+            accepted: schema.render(include_str!("../../sql/queries/destination/accepted.sql")),
         }
     }
 }
@@ -46,31 +45,50 @@ impl DestinationsText {
 // === impl RelayDestinations ===
 
 impl RelayDestinations {
-    async fn client(&self) -> Result<deadpool::managed::Object<Connector>, StoreError> {
-        self.pool.get().await.map_err(|error| match error {
-            deadpool::managed::PoolError::Backend(error) => unreachable(&error),
-            other => busy(&other),
-        })
-    }
-
     async fn load(&self) -> Result<Vec<Remembered>, StoreError> {
-        let rows = self.client().await?.query(&self.text.known, &[&self.fence.relay]).await;
-        let rows = rows.map_err(|error| away(&error))?;
-        Ok(rows.iter().map(|row| remembered(row.get(0), row.get(1), row.get(2))).collect())
+        let client = self.pool.get().await.map_err(pooled)?;
+        let rows = client
+            .query_typed(&self.text.known, &[(&self.fence.relay, Type::TEXT)])
+            .await;
+        Ok(rows.map_err(|error| away(&error))?.iter().map(remembered).collect())
     }
 
-    async fn write(&self, seen: Vec<Remembered>) -> Result<(), StoreError> {
-        let client = self.client().await?;
+    async fn write(&self, seen: &[Remembered]) -> Result<(), StoreError> {
+        let names: Vec<String> = seen.iter().map(|seen| name(&seen.destination)).collect();
+        let partitions: Vec<i32> = seen.iter().map(|seen| seen.partitions.cast_signed()).collect();
+        let (of, offsets): (Vec<&str>, Vec<i64>) = seen
+            .iter()
+            .zip(&names)
+            .flat_map(|(seen, name)| {
+                seen.offsets
+                    .iter()
+                    .map(|offset| (name.as_str(), offset.unwrap_or(NO_OFFSET)))
+            })
+            .unzip();
         let Fence { relay, epoch, holder } = &self.fence;
-        for seen in seen {
-            let destination = joined(&seen.destination);
-            let partitions = i32::try_from(seen.partitions).unwrap_or(i32::MAX);
-            let acked: Vec<i64> = seen.offsets.iter().map(|offset| offset.unwrap_or(NO_OFFSET)).collect();
-            let kept =
-                client.query_opt(&self.text.keep, &[relay, epoch, holder, &destination, &partitions, &acked]).await;
-            kept.map_err(|error| away(&error))?.ok_or(StoreError::Fenced)?;
+        let client = self.pool.get().await.map_err(pooled)?;
+        let row = client
+            .query_one(
+                &self.text.keep,
+                &[relay, epoch, holder, &names, &partitions, &of, &offsets],
+            )
+            .await
+            .map_err(|error| away(&error))?;
+        if row.get::<_, i64>(0) == 0 {
+            Err(StoreError::Fenced)
+        } else {
+            Ok(())
         }
-        Ok(())
+    }
+
+    async fn take_acceptance(&self) -> Result<bool, StoreError> {
+        let Fence { relay, epoch, holder } = &self.fence;
+        let client = self.pool.get().await.map_err(pooled)?;
+        let row = client
+            .query_one(&self.text.accepted, &[relay, epoch, holder])
+            .await
+            .map_err(|error| away(&error))?;
+        Ok(row.get::<_, i64>(0) > 0)
     }
 }
 
@@ -80,25 +98,56 @@ impl Destinations for RelayDestinations {
     }
 
     fn keep(&self, seen: Vec<Remembered>) -> Boxed<'_, Result<(), StoreError>> {
-        Box::pin(self.write(seen))
+        Box::pin(async move { self.write(&seen).await })
     }
 
     fn accepted(&self) -> Boxed<'_, Result<bool, StoreError>> {
-        Box::pin(async move {
-            let row = self.client().await?.query_one(&self.text.accepted, &[&self.fence.relay]).await;
-            Ok(row.map_err(|error| away(&error))?.get(0))
-        })
+        Box::pin(self.take_acceptance())
     }
 }
 
-fn joined(destination: &Destination) -> String {
-    destination.parts().join(&BETWEEN.to_string())
+fn remembered(row: &Row) -> Remembered {
+    Remembered {
+        destination: destination(row.get(0)),
+        partitions: row.get::<_, i32>(1).unsigned_abs(),
+        offsets: row
+            .get::<_, Vec<i64>>(2)
+            .into_iter()
+            .map(|offset| (offset != NO_OFFSET).then_some(offset))
+            .collect(),
+    }
 }
 
-fn remembered(destination: &str, partitions: i32, acked: Vec<i64>) -> Remembered {
-    Remembered {
-        destination: destination.split(BETWEEN).collect(),
-        partitions: u32::try_from(partitions).unwrap_or(0),
-        offsets: acked.into_iter().map(|offset| (offset != NO_OFFSET).then_some(offset)).collect(),
+/// One part as it is, several as a JSON array.
+fn name(destination: &Destination) -> String {
+    match destination.parts() {
+        [one] if !one.starts_with('[') => one.to_string(),
+        parts => serde_json::Value::from_iter(parts.iter().map(|part| part.to_string())).to_string(),
+    }
+}
+
+fn destination(name: &str) -> Destination {
+    match serde_json::from_str::<Vec<Box<str>>>(name) {
+        Ok(parts) => parts.into_iter().collect(),
+        Err(_) => std::iter::once(name).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_back() {
+        for parts in [
+            vec!["orders"],
+            vec!["exchange", "key.*"],
+            vec!["[\"odd\"]"],
+            vec!["", ""],
+        ] {
+            let original: Destination = parts.into_iter().collect();
+            assert_eq!(destination(&name(&original)), original);
+        }
+        assert_eq!(name(&std::iter::once("orders").collect()), "orders");
     }
 }

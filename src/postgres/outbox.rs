@@ -97,6 +97,11 @@ impl PostgresOutbox {
         self.bind(direct.client(), &fence, (&identity, &history)).await?;
         let shared = Shared::new(self.load(direct.client(), &history).await?);
         let source = self.source(direct, &fence, (&identity, &shared)).await?;
+        let destinations = RelayDestinations {
+            pool: self.pool.clone(),
+            text: Arc::clone(&self.texts.destinations),
+            fence: fence.clone(),
+        };
         let letters = RelayLetters {
             pool: self.pool.clone(),
             text: Arc::clone(&self.texts.letters),

@@ -121,10 +121,6 @@ impl Window {
         &self.scope
     }
 
-    pub(super) fn exhausted(&self) -> bool {
-        self.exhausted
-    }
-
     /// What is left of it; none = all of what its row says already.
     fn left(&self, progress: &Progress) -> Option<Vec<i64>> {
         let number = self.number.unsigned_abs();

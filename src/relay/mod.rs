@@ -13,11 +13,13 @@
 
 mod blocked;
 mod desk;
+mod due;
 mod event;
 mod keeper;
 mod lane;
 mod lead;
 mod lookout;
+mod pinned;
 mod place;
 mod plan;
 mod reader;

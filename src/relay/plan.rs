@@ -144,7 +144,7 @@ fn fetch(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
     let may_ask = match state.asking {
         Asking::No => true,
         Asking::After(after) => after <= now,
-        Asking::Yes | Asking::Idle => false,
+        Asking::Yes | Asking::Idle | Asking::Waiting => false,
     };
     match state.draining {
         Draining::No => {}
@@ -156,7 +156,7 @@ fn fetch(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
         Draining::Finishing | Draining::Done => return,
     }
     if state.asking == Asking::Idle {
-        state.asking = Asking::Yes;
+        state.asking = Asking::Waiting;
         out.push(Effect::Idle(IDLE_MAX));
         return;
     }

@@ -71,10 +71,12 @@ pub(super) struct Flight {
 pub(super) enum Asking {
     /// It may be asked.
     No,
-    /// It is being asked, or waits for a hint.
+    /// It is being asked.
     Yes,
-    /// Nothing was there.
+    /// Nothing was there: it is to wait for a hint.
     Idle,
+    /// It waits for a hint; an ask ends the wait at once.
+    Waiting,
     /// Not before then.
     After(Instant),
 }

@@ -21,7 +21,9 @@ const LAST_WINDOW_MAX: Duration = Duration::from_secs(5);
 pub fn step(state: &mut State, event: Event, at: Moment, out: &mut Vec<Effect>) {
     match event {
         Event::Fetched(page) => admit(state, page),
-        Event::Woken => state.asking = Asking::No,
+        // A drain may have asked in the meantime: then the end of the wait says nothing.
+        Event::Woken if state.asking == Asking::Waiting => state.asking = Asking::No,
+        Event::Woken => {}
         Event::FetchFailed(rest) => state.asking = Asking::After(at.now + rest),
         Event::Answered(answers) => answered(state, answers, at, out),
         Event::Confirmed => state.confirming = false,

@@ -20,14 +20,24 @@ fn main() {
 
 async fn bench(rows: u64) {
     let rig = Rig::start().await;
-    println!("{} · {} · {rows} rows of 256 B, 10,000 keys, 1,000 rows per transaction", rig.postgres, rig.kafka);
+    println!(
+        "{} · {} · {rows} rows of 256 B, 10,000 keys, 1,000 rows per transaction",
+        rig.postgres, rig.kafka
+    );
     rig.fill(rows).await;
     let copy = rate(rows, rig.copy());
     let producer = rig.producer_test(rows.min(500_000));
     let drained = rig.drain("drained", rows).await;
     let twinbox = rate(rows, drained.took);
     let naive = naive::relay(&mut rig.client().await, &rig.brokers, "naive", NAIVE_FOR).await;
-    report(&Figures { rows, copy, producer, naive, twinbox, drained });
+    report(&Figures {
+        rows,
+        copy,
+        producer,
+        naive,
+        twinbox,
+        drained,
+    });
 }
 
 struct Figures {
@@ -40,7 +50,14 @@ struct Figures {
 }
 
 fn report(figures: &Figures) {
-    let Figures { rows, copy, producer, naive, twinbox, drained } = figures;
+    let Figures {
+        rows,
+        copy,
+        producer,
+        naive,
+        twinbox,
+        drained,
+    } = figures;
     let million = *rows as f64 / 1e6;
     let bound = copy.min(*producer);
     println!("COPY binary to /dev/null        {copy:>10.0} rows/s");
@@ -49,8 +66,14 @@ fn report(figures: &Figures) {
     println!("twinbox relay                   {twinbox:>10.0} rows/s");
     println!("twinbox / min(COPY, producer)   {:>10.2}   aim 0.35", twinbox / bound);
     println!("twinbox / naive                 {:>10.1}   aim 20", twinbox / naive);
-    println!("relay CPU, s per million        {:>10.2}   aim 5", drained.cpu.as_secs_f64() / million);
-    println!("relay peak RSS, MiB             {:>10.1}   aim 64", drained.peak_rss_kib as f64 / 1024.0);
+    println!(
+        "relay CPU, s per million        {:>10.2}   aim 5",
+        drained.cpu.as_secs_f64() / million
+    );
+    println!(
+        "relay peak RSS, MiB             {:>10.1}   aim 64",
+        drained.peak_rss_kib as f64 / 1024.0
+    );
     println!("first record after start, s     {:>10.2}", drained.first.as_secs_f64());
 }
 

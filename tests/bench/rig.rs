@@ -38,7 +38,13 @@ impl Rig {
         let brokers = started("kafka", &directory.join("kafka"), "BROKERS");
         let migrated = twinbox().args(["migrate"]).env("DATABASE_URL", &url).status().unwrap();
         assert!(migrated.success(), "migrate failed");
-        let mut rig = Self { directory, url, brokers, postgres: String::new(), kafka: "Apache Kafka".into() };
+        let mut rig = Self {
+            directory,
+            url,
+            brokers,
+            postgres: String::new(),
+            kafka: "Apache Kafka".into(),
+        };
         rig.postgres = format!("PostgreSQL {}", rig.ask("show server_version").await);
         for topic in ["drained", "naive", "producer"] {
             rig.topic(topic).await;
@@ -57,10 +63,14 @@ impl Rig {
     }
 
     async fn topic(&self, name: &str) {
-        let admin: AdminClient<DefaultClientContext> =
-            ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
+        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .create()
+            .unwrap();
         let topic = NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(1));
-        admin.create_topics([&topic], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+        admin.create_topics([&topic], &AdminOptions::new()).await.unwrap()[0]
+            .as_ref()
+            .unwrap();
     }
 
     /// Rows as an application would leave them, in transactions of 1,000.
@@ -84,7 +94,11 @@ impl Rig {
     pub(crate) fn copy(&self) -> Duration {
         let copy = "copy (select * from twinbox.outbox order by seq) to stdout (format binary)";
         timed(|| {
-            let status = Command::new("psql").args([&self.url, "-qc", copy]).stdout(Stdio::null()).status().unwrap();
+            let status = Command::new("psql")
+                .args([&self.url, "-qc", copy])
+                .stdout(Stdio::null())
+                .status()
+                .unwrap();
             assert!(status.success(), "psql failed");
         })
     }
@@ -93,15 +107,38 @@ impl Rig {
     pub(crate) fn producer_test(&self, records: u64) -> f64 {
         let jars = Path::new(env!("CARGO_MANIFEST_DIR")).join(".dev/kafka-4.3.1/lib/*");
         let output = Command::new("java")
-            .args(["-cp", &jars.to_string_lossy(), "org.apache.kafka.tools.ProducerPerformance"])
-            .args(["--bootstrap-server", &self.brokers, "--topic", "producer", "--record-size", "300"])
-            .args(["--num-records", &records.to_string(), "--throughput", "-1", "--command-property", "acks=all"])
+            .args([
+                "-cp",
+                &jars.to_string_lossy(),
+                "org.apache.kafka.tools.ProducerPerformance",
+            ])
+            .args([
+                "--bootstrap-server",
+                &self.brokers,
+                "--topic",
+                "producer",
+                "--record-size",
+                "300",
+            ])
+            .args([
+                "--num-records",
+                &records.to_string(),
+                "--throughput",
+                "-1",
+                "--command-property",
+                "acks=all",
+            ])
             .output()
             .unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         let last = text.lines().last().unwrap_or_default();
-        let rate = last.split(", ").find_map(|part| part.split(" records/sec").next().filter(|_| part.contains("records/sec")));
-        rate.and_then(|rate| rate.parse().ok()).unwrap_or_else(|| panic!("no rate in: {text}{}", String::from_utf8_lossy(&output.stderr)))
+        let rate = last.split(", ").find_map(|part| {
+            part.split(" records/sec")
+                .next()
+                .filter(|_| part.contains("records/sec"))
+        });
+        rate.and_then(|rate| rate.parse().ok())
+            .unwrap_or_else(|| panic!("no rate in: {text}{}", String::from_utf8_lossy(&output.stderr)))
     }
 
     /// Starts a relay on the waiting rows and waits for the last record.
@@ -115,9 +152,18 @@ impl Rig {
         std::fs::write(&config, text).unwrap();
         let log = std::fs::File::create(self.directory.join("relay.log")).unwrap();
         let began = Instant::now();
-        let mut relay =
-            twinbox().arg("relay").arg("-c").arg(&config).env("DATABASE_URL", &self.url).stderr(log).spawn().unwrap();
-        let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &self.brokers).create().unwrap();
+        let mut relay = twinbox()
+            .arg("relay")
+            .arg("-c")
+            .arg(&config)
+            .env("DATABASE_URL", &self.url)
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.brokers)
+            .create()
+            .unwrap();
         let mut first = None;
         loop {
             let records = records(&consumer, topic);
@@ -128,7 +174,10 @@ impl Rig {
             if records == rows {
                 break;
             }
-            assert!(began.elapsed() < Duration::from_secs(300), "only {records} of {rows} rows arrived");
+            assert!(
+                began.elapsed() < Duration::from_secs(300),
+                "only {records} of {rows} rows arrived"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let drained = Drained {
@@ -164,12 +213,26 @@ fn script(server: &str) -> Command {
 fn started(server: &str, directory: &Path, wanted: &str) -> String {
     let output = script(server).arg("start").arg(directory).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let value = text.lines().find_map(|line| line.strip_prefix(wanted)?.strip_prefix('='));
-    value.unwrap_or_else(|| panic!("{server} did not start: {text}{}", String::from_utf8_lossy(&output.stderr))).to_owned()
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(wanted)?.strip_prefix('='));
+    value
+        .unwrap_or_else(|| {
+            panic!(
+                "{server} did not start: {text}{}",
+                String::from_utf8_lossy(&output.stderr)
+            )
+        })
+        .to_owned()
 }
 
 fn records(consumer: &BaseConsumer, topic: &str) -> u64 {
-    let ends = (0..PARTITIONS).map(|partition| consumer.fetch_watermarks(topic, partition, Duration::from_secs(10)).unwrap().1);
+    let ends = (0..PARTITIONS).map(|partition| {
+        consumer
+            .fetch_watermarks(topic, partition, Duration::from_secs(10))
+            .unwrap()
+            .1
+    });
     ends.sum::<i64>().try_into().unwrap()
 }
 

@@ -3,9 +3,9 @@
 -- may lie millions of seqs below. `not visible in $5` says xid >= its xmax, without inviting the index on xid.
 select
   o.seq, o.id, o.aggregatetype, o.aggregateid, o.type,
-  case when pg_column_size(o.payload) <= $8::int then o.payload end as payload,
+  case when z.size <= $8::bigint then o.payload end as payload,
   o.headers, o.traceparent, o.created_at,
-  pg_column_size(o.payload) as stored
+  z.size
 from (
   (
     select p.*
@@ -24,6 +24,14 @@ from (
       select * from {schema}.outbox r where r.xid = x.xid and r.seq > $1::bigint order by r.seq limit $7::bigint
     ) l
   )
+  order by seq
+  limit $7::bigint
 ) o
+cross join lateral (
+  select case
+    when pg_column_compression(o.payload) is null then pg_column_size(o.payload)::bigint * 4
+    else octet_length(o.payload::text)
+  end as size
+  offset 0
+) z
 order by o.seq
-limit $7::bigint

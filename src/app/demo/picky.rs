@@ -58,8 +58,12 @@ impl Broker for Picky {
         Box::pin(async move {
             let behind = self.behind.publisher().await?;
             let (refuse, refused) = mpsc::channel(ANSWERS_MAX);
-            let publisher =
-                PickyPublisher { behind, mended: Arc::clone(&self.mended), refuse, refused: Mutex::new(refused) };
+            let publisher = PickyPublisher {
+                behind,
+                mended: Arc::clone(&self.mended),
+                refuse,
+                refused: Mutex::new(refused),
+            };
             Ok(Arc::new(publisher) as Arc<dyn Publisher>)
         })
     }
@@ -124,7 +128,10 @@ impl PickyPublisher {
                 pass.push(outbound);
                 continue;
             };
-            refused.push(Answer { ticket: outbound.ticket, receipt });
+            refused.push(Answer {
+                ticket: outbound.ticket,
+                receipt,
+            });
         }
         (pass, refused)
     }

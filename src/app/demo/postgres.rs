@@ -65,13 +65,47 @@ impl Server {
         }
         let port = free_port().map_err(|error| failed("find a free port", &error))?;
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
-        let server = Self { bin, directory, user, url, keep };
+        let server = Self {
+            bin,
+            directory,
+            user,
+            url,
+            keep,
+        };
         let data = server.directory.join("data");
         let data = data.to_string_lossy();
-        server.program("initdb", &["-D", &data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"])?;
+        server.program(
+            "initdb",
+            &[
+                "-D",
+                &data,
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "--no-sync",
+                "-E",
+                "UTF8",
+                "--locale=C",
+            ],
+        )?;
         let options = format!("-p {port} -h 127.0.0.1 -c unix_socket_directories='' -c max_connections=50");
         let log = server.directory.join("log");
-        server.program("pg_ctl", &["-D", &data, "-l", &log.to_string_lossy(), "-o", &options, "-w", "-t", "30", "start"])?;
+        server.program(
+            "pg_ctl",
+            &[
+                "-D",
+                &data,
+                "-l",
+                &log.to_string_lossy(),
+                "-o",
+                &options,
+                "-w",
+                "-t",
+                "30",
+                "start",
+            ],
+        )?;
         Ok(server)
     }
 
@@ -87,18 +121,26 @@ impl Server {
             return Ok(output);
         }
         let said = std::fs::read_to_string(&log).unwrap_or_default();
-        Err(ServerError::Failed { step: name, reason: said.trim().to_owned() })
+        Err(ServerError::Failed {
+            step: name,
+            reason: said.trim().to_owned(),
+        })
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         let data = self.directory.join("data");
-        let stopped = self.program("pg_ctl", &["-D", &data.to_string_lossy(), "-m", "immediate", "-w", "stop"]);
+        let stopped = self.program(
+            "pg_ctl",
+            &["-D", &data.to_string_lossy(), "-m", "immediate", "-w", "stop"],
+        );
         if let Err(error) = stopped {
             tracing::warn!(%error, "the demo's database did not stop");
         }
-        if !self.keep && let Err(error) = std::fs::remove_dir_all(&self.directory) {
+        if !self.keep
+            && let Err(error) = std::fs::remove_dir_all(&self.directory)
+        {
             tracing::warn!(%error, directory = %self.directory.display(), "the demo's directory is left");
         }
     }
@@ -107,13 +149,23 @@ impl Drop for Server {
 /// Runs a program with its output in a file: a server that it starts would keep a pipe open for ever.
 fn run(mut command: Command, log: &Path) -> std::io::Result<Output> {
     let file = std::fs::File::create(log)?;
-    command.stdin(std::process::Stdio::null()).stdout(file.try_clone()?).stderr(file);
+    command
+        .stdin(std::process::Stdio::null())
+        .stdout(file.try_clone()?)
+        .stderr(file);
     let status = command.status()?;
-    Ok(Output { status, stdout: Vec::new(), stderr: Vec::new() })
+    Ok(Output {
+        status,
+        stdout: Vec::new(),
+        stderr: Vec::new(),
+    })
 }
 
 fn failed(step: &'static str, error: &std::io::Error) -> ServerError {
-    ServerError::Failed { step, reason: error.to_string() }
+    ServerError::Failed {
+        step,
+        reason: error.to_string(),
+    }
 }
 
 fn free_port() -> std::io::Result<u16> {
@@ -127,7 +179,12 @@ fn find(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     let configured = asked.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     let path = variable("PATH").unwrap_or_default();
     let on_path = std::env::split_paths(&path).collect::<Vec<_>>();
-    named.into_iter().chain(configured).chain(versions()).chain(on_path).find(|folder| folder.join("initdb").is_file())
+    named
+        .into_iter()
+        .chain(configured)
+        .chain(versions())
+        .chain(on_path)
+        .find(|folder| folder.join("initdb").is_file())
 }
 
 /// `/usr/lib/postgresql/N/bin` and its like, newest first.
@@ -135,7 +192,11 @@ fn versions() -> Vec<PathBuf> {
     let mut folders: Vec<(u32, PathBuf)> = Vec::new();
     for parent in ["/usr/lib/postgresql", "/usr/local/pgsql", "/opt/homebrew/opt"] {
         for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
-            let version = entry.file_name().to_string_lossy().trim_start_matches("postgresql@").parse();
+            let version = entry
+                .file_name()
+                .to_string_lossy()
+                .trim_start_matches("postgresql@")
+                .parse();
             folders.extend(version.ok().map(|version| (version, entry.path().join("bin"))));
         }
     }
@@ -156,7 +217,10 @@ fn unprivileged() -> Option<User> {
 fn account(accounts: &str, name: &str) -> Option<User> {
     let line = accounts.lines().find(|line| line.split(':').next() == Some(name))?;
     let mut fields = line.split(':').skip(2);
-    Some(User { uid: fields.next()?.parse().ok()?, gid: fields.next()?.parse().ok()? })
+    Some(User {
+        uid: fields.next()?.parse().ok()?,
+        gid: fields.next()?.parse().ok()?,
+    })
 }
 
 #[cfg(test)]

@@ -48,7 +48,10 @@ pub struct Verdict {
 #[must_use]
 pub fn judge(truth: &[Truth], seen: &[Seen]) -> Verdict {
     let committed: HashMap<Uuid, &Truth> = truth.iter().map(|event| (event.id, event)).collect();
-    let mut verdict = Verdict { written: truth.len(), ..Verdict::default() };
+    let mut verdict = Verdict {
+        written: truth.len(),
+        ..Verdict::default()
+    };
     let mut met = HashSet::new();
     let mut newest: BTreeMap<&str, i64> = BTreeMap::new();
     for record in seen {
@@ -96,11 +99,18 @@ mod tests {
     use super::*;
 
     fn truth(key: &str, number: i64) -> Truth {
-        Truth { id: Uuid::from_u128(u128::from(key.as_bytes()[0]) << 64 | number as u128), key: key.to_owned(), number }
+        Truth {
+            id: Uuid::from_u128(u128::from(key.as_bytes()[0]) << 64 | number as u128),
+            key: key.to_owned(),
+            number,
+        }
     }
 
     fn seen(event: &Truth) -> Seen {
-        Seen { id: event.id, key: event.key.clone() }
+        Seen {
+            id: event.id,
+            key: event.key.clone(),
+        }
     }
 
     #[test]
@@ -117,8 +127,14 @@ mod tests {
         let events = [truth("a", 1), truth("a", 2)];
         assert_eq!(judge(&events, &[seen(&events[0])]).lost, 1);
         assert_eq!(judge(&events, &[seen(&events[1]), seen(&events[0])]).out_of_order, 1);
-        assert_eq!(judge(&events, &[seen(&events[0]), seen(&truth("x", 9)), seen(&events[1])]).phantom, 1);
-        let moved = Seen { key: "b".into(), ..seen(&events[1]) };
+        assert_eq!(
+            judge(&events, &[seen(&events[0]), seen(&truth("x", 9)), seen(&events[1])]).phantom,
+            1
+        );
+        let moved = Seen {
+            key: "b".into(),
+            ..seen(&events[1])
+        };
         assert_eq!(judge(&events, &[seen(&events[0]), moved]).out_of_order, 1);
         assert!(!judge(&[], &[]).is_good(), "an empty run proves nothing");
     }

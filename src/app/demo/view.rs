@@ -24,7 +24,9 @@ impl View {
         let bars = (live && !quiet).then(|| {
             let all = MultiProgress::new();
             let style = ProgressStyle::with_template("  {prefix:8} {bar:40.green/dim} {pos:>3} of {len:3} {msg}");
-            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─");
+            let style = style
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("━╸─");
             let bars = (0..workload::KEYS).map(|index| {
                 let bar = all.add(ProgressBar::new(0).with_style(style.clone()));
                 bar.set_prefix(workload::key(index));
@@ -33,7 +35,11 @@ impl View {
             let bars = bars.collect();
             (all, bars)
         });
-        Self { began, live: bars, quiet }
+        Self {
+            began,
+            live: bars,
+            quiet,
+        }
     }
 
     /// Something happened that a person should notice.
@@ -72,7 +78,10 @@ impl View {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the demo's progress belongs on stderr, its verdict on stdout")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the demo's progress belongs on stderr, its verdict on stdout"
+)]
 fn write_line(line: &str) {
     eprintln!("{line}");
 }

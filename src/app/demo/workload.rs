@@ -19,7 +19,7 @@ pub(super) const POISON: &str = "poison-pill";
 /// Every so many transactions one rolls back.
 const ROLL_BACK_EVERY: i64 = 7;
 /// Pause between two transactions of one writer.
-const PACE: Duration = Duration::from_millis(25);
+const PACE: Duration = Duration::from_millis(10);
 
 /// The application's own tables.
 const TABLES: &str = "create schema if not exists demo;
@@ -27,7 +27,8 @@ const TABLES: &str = "create schema if not exists demo;
      create table demo.truth (id uuid primary key, key text not null, number bigint not null);";
 
 /// What an application writes into its transaction.
-const ENQUEUE: &str = "select twinbox.enqueue('order', $1, 'OrderChanged', jsonb_build_object('change', $2::text), id => $3)";
+const ENQUEUE: &str =
+    "select twinbox.enqueue('order', $1, 'OrderChanged', jsonb_build_object('change', $2::text), id => $3)";
 
 /// What the writers did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,26 +46,25 @@ pub(super) fn key(index: usize) -> String {
 pub(super) async fn prepare(client: &Client) -> Result<(), Error> {
     client.batch_execute(TABLES).await?;
     for index in 0..KEYS {
-        client.execute("insert into demo.orders (name) values ($1)", &[&key(index)]).await?;
+        client
+            .execute("insert into demo.orders (name) values ($1)", &[&key(index)])
+            .await?;
     }
     Ok(())
 }
 
-/// Changes every order in turn, so many times each.
-pub(super) async fn write(client: &mut Client, rounds: i64) -> Result<Written, Error> {
+/// Changes every order once; the rounds are numbered from 0.
+pub(super) async fn round(client: &mut Client, round: i64) -> Result<Written, Error> {
     let mut written = Written::default();
-    for round in 1..=rounds {
-        for index in 0..KEYS {
-            let turn = (round - 1) * KEYS as i64 + index as i64 + 1;
-            let commit = turn % ROLL_BACK_EVERY != 0;
-            change(client, &key(index), "paid", commit).await?;
-            if commit {
-                written.committed += 1;
-            } else {
-                written.rolled_back += 1;
-            }
-            tokio::time::sleep(PACE).await;
+    for (turn, index) in (round * KEYS as i64 + 1..).zip(0..KEYS) {
+        let commit = turn % ROLL_BACK_EVERY != 0;
+        change(client, &key(index), "paid", commit).await?;
+        if commit {
+            written.committed += 1;
+        } else {
+            written.rolled_back += 1;
         }
+        tokio::time::sleep(PACE).await;
     }
     Ok(written)
 }
@@ -73,7 +73,10 @@ pub(super) async fn write(client: &mut Client, rounds: i64) -> Result<Written, E
 pub(super) async fn poison(client: &mut Client) -> Result<Written, Error> {
     change(client, POISONED, POISON, true).await?;
     change(client, POISONED, "behind the poison", true).await?;
-    Ok(Written { committed: 2, rolled_back: 0 })
+    Ok(Written {
+        committed: 2,
+        rolled_back: 0,
+    })
 }
 
 /// What an application does: lock its row, change it, add the event, commit.
@@ -81,16 +84,44 @@ async fn change(client: &mut Client, order: &str, what: &str, commit: bool) -> R
     let id = Uuid::new_v4();
     let transaction = client.transaction().await?;
     let locked = transaction
-        .query_one("update demo.orders set changes = changes + 1 where name = $1 returning changes", &[&order])
+        .query_one(
+            "update demo.orders set changes = changes + 1 where name = $1 returning changes",
+            &[&order],
+        )
         .await?;
     let number: i64 = locked.get(0);
     transaction.execute(ENQUEUE, &[&order, &what, &id]).await?;
-    transaction.execute("insert into demo.truth values ($1, $2, $3)", &[&id, &order, &number]).await?;
-    if commit { transaction.commit().await } else { transaction.rollback().await }
+    transaction
+        .execute("insert into demo.truth values ($1, $2, $3)", &[&id, &order, &number])
+        .await?;
+    if commit {
+        transaction.commit().await
+    } else {
+        transaction.rollback().await
+    }
 }
 
 /// What really happened, from the application's own table.
 pub(super) async fn truth(client: &Client) -> Result<Vec<Truth>, Error> {
-    let rows = client.query("select id, key, number from demo.truth order by key, number", &[]).await?;
-    Ok(rows.iter().map(|row| Truth { id: row.get(0), key: row.get(1), number: row.get(2) }).collect())
+    let rows = client
+        .query("select id, key, number from demo.truth order by key, number", &[])
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| Truth {
+            id: row.get(0),
+            key: row.get(1),
+            number: row.get(2),
+        })
+        .collect())
+}
+
+/// What an operator does with `twinbox letters release --key`.
+pub(super) async fn release(client: &Client) -> Result<u64, Error> {
+    client
+        .execute(
+            "update twinbox.lane set due = now(), cause = 'resting' where claimed_by is null",
+            &[],
+        )
+        .await
 }

@@ -17,6 +17,7 @@ use super::limits::Clerk;
 use super::line::{Line, Seen};
 use super::properties::{self, Tuning};
 use super::publisher::Shared;
+use super::reports::Listener;
 use super::traffic::{self, Traffic, Way};
 use crate::broker::OpenContext;
 use crate::contract::Health;
@@ -109,11 +110,19 @@ impl Keeper {
 
     /// Winds up the lines that died, and forgets those that have reported everything.
     fn bury(&mut self) {
-        for generation in self.shared.reports.take_dead() {
-            self.shared.traffic().bury(generation);
-        }
         let retiring: Vec<_> = {
             let mut traffic = self.shared.traffic();
+            let lines: Vec<_> = [&traffic.main.line, &traffic.ward.line]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect();
+            for line in lines {
+                if let Some(code) = line.died_of() {
+                    traffic.retire(line.generation, true);
+                    self.refused(code);
+                }
+            }
             traffic.settle(&self.shared.reports);
             let lines = traffic.retiring.iter();
             lines.map(|one| (Arc::clone(&one.line), one.since, one.dead)).collect()
@@ -152,7 +161,7 @@ impl Keeper {
                 .cloned()
                 .collect();
             for line in lines {
-                traffic.bury(line.generation);
+                traffic.retire(line.generation, true);
             }
             drop(traffic);
             self.bury();
@@ -191,8 +200,9 @@ impl Keeper {
     fn open(&mut self, tuning: Tuning) -> Result<Arc<Line>, Failure> {
         let client = properties::client(&self.config, &self.context)?;
         self.generation += 1;
-        let ear = Line::ear(self.generation, &self.shared.reports);
-        let line = Line::open(&properties::producer(&client, &self.context, tuning), tuning, ear);
+        let ear = Listener(Arc::clone(&self.shared.reports));
+        let producer = properties::producer(&client, &self.context, tuning);
+        let line = Line::open(self.generation, (&producer, tuning), ear);
         self.properties = Some(client);
         line.map(Arc::new).map_err(|error| refused_settings(&error.to_string()))
     }
@@ -256,6 +266,10 @@ impl Keeper {
                 traffic.resume(name, Some(&Arc::new(failure)));
             }
             Err(code) => {
+                // A topic that is being made has no leader yet, and that was an answer.
+                if code != Code::LeaderNotAvailable {
+                    self.unanswered(code);
+                }
                 let stall = self.context.stall;
                 let late = |since: Instant| now.saturating_duration_since(since) >= stall;
                 let overdue: Vec<Box<str>> = traffic
@@ -325,16 +339,29 @@ impl Keeper {
             (silent, traffic.main.line.clone(), topic)
         };
         self.shared.set_silent(silent);
-        let Some(line) = line.filter(|_| self.shared.reports.health() != Health::Up) else {
+        let doubt = self.shared.reports.take_doubt() || self.shared.reports.health() != Health::Up;
+        let Some(line) = line.filter(|_| doubt) else {
             return;
         };
         match line.look_up(topic.as_deref().unwrap_or(NOBODY), TICK) {
             Ok(_) => self.shared.reports.set_health(Health::Up),
-            Err(code) if Mark::of(code) == Mark::Backend => {
-                let away = failure::away(code, "asked for metadata");
-                self.shared.reports.set_health(Health::Away(Arc::new(away)));
-            }
-            Err(_) => {}
+            Err(code) => self.unanswered(code),
+        }
+    }
+
+    /// A question was not answered: nobody is there, unless something worse was heard before.
+    fn unanswered(&self, code: Code) {
+        if self.shared.reports.health() == Health::Up {
+            let away = failure::away(code, "a question for metadata was not answered");
+            self.shared.reports.set_health(Health::Away(Arc::new(away)));
+        }
+        self.refused(code);
+    }
+
+    fn refused(&self, code: Code) {
+        if Mark::of(code) == Mark::Backend {
+            let away = failure::away(code, "the cluster's own words");
+            self.shared.reports.set_health(Health::Away(Arc::new(away)));
         }
     }
 }
@@ -349,6 +376,7 @@ fn refused_settings(error: &str) -> Failure {
 }
 
 /// The only clock of this adapter.
+#[expect(clippy::disallowed_methods, reason = "this is where the clock enters")]
 pub(super) fn now() -> Instant {
     Instant::now()
 }

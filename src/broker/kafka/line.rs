@@ -3,7 +3,6 @@
 //! Promises: what it refuses to take was not sent; what it took is reported once, unless the line is dropped first.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -13,7 +12,7 @@ use rdkafka::producer::{BaseRecord, Producer as _, PurgeConfig, ThreadedProducer
 use rdkafka::types::{RDKafkaErrorCode as Code, RDKafkaRespErr};
 
 use super::properties::Tuning;
-use super::reports::{Listener, Reports};
+use super::reports::Listener;
 
 /// A producer.
 pub(super) struct Line {
@@ -56,8 +55,11 @@ impl Line {
     ///
     /// # Errors
     /// A property that librdkafka does not take.
-    pub(super) fn open(properties: &ClientConfig, tuning: Tuning, ear: Listener) -> Result<Self, KafkaError> {
-        let generation = ear.generation;
+    pub(super) fn open(
+        generation: u32,
+        (properties, tuning): (&ClientConfig, Tuning),
+        ear: Listener,
+    ) -> Result<Self, KafkaError> {
         let producer = properties.create_with_context(ear)?;
         Ok(Self {
             generation,
@@ -66,12 +68,9 @@ impl Line {
         })
     }
 
-    /// An ear for a line of that number.
-    pub(super) fn ear(generation: u32, reports: &Arc<Reports>) -> Listener {
-        Listener {
-            generation,
-            reports: Arc::clone(reports),
-        }
+    /// The code that killed it, if it is dead: then it takes nothing more.
+    pub(super) fn died_of(&self) -> Option<Code> {
+        self.producer.client().fatal_error().map(|(code, _)| code)
     }
 
     /// Queues a record.

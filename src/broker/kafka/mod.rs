@@ -20,6 +20,7 @@ mod line;
 mod murmur2;
 mod properties;
 mod publisher;
+mod rejection;
 mod reports;
 mod slots;
 mod topics;

@@ -17,12 +17,14 @@ use super::reports::Reports;
 use super::topics::Topics;
 use super::traffic::Traffic;
 use crate::broker::{Encoder, OpenContext};
-use crate::contract::{Answer, Boxed, Broker, Finding, Health, Outbound, Outlook, Publisher, Remembered};
+use crate::contract::{
+    Answer, Boxed, Broker, Finding, Health, Outbound, Outlook, Publisher, RejectionHeaders, Remembered,
+};
 use crate::delivery::{Capabilities, Destination, Failure, FailureKind};
 use crate::setting::Settings;
 
 /// A configured cluster.
-pub struct KafkaBroker {
+pub(super) struct KafkaBroker {
     config: KafkaConfig,
     context: OpenContext,
     remembered: Mutex<Vec<Remembered>>,
@@ -52,7 +54,7 @@ impl KafkaBroker {
     ///
     /// # Errors
     /// Settings that do not fit.
-    pub fn open(settings: &Settings, context: OpenContext) -> Result<Self, Failure> {
+    pub(super) fn open(settings: &Settings, context: OpenContext) -> Result<Self, Failure> {
         let config = settings
             .read()
             .map_err(|error| Failure::new(FailureKind::Destination, "Settings", error.to_string()))?;
@@ -102,6 +104,10 @@ impl KafkaBroker {
 impl Broker for KafkaBroker {
     fn capabilities(&self) -> Capabilities {
         super::BACKEND.capabilities
+    }
+
+    fn rejection_headers(&self) -> RejectionHeaders {
+        super::rejection::headers
     }
 
     fn remember(&self, known: Vec<Remembered>) {

@@ -32,8 +32,8 @@ pub(super) struct Report {
 pub(super) struct Inbox {
     /// Delivery reports, in the order of arrival.
     pub(super) reports: Vec<Report>,
-    /// Lines that died, with the code that killed them.
-    pub(super) dead: Vec<u32>,
+    /// A connection broke: perhaps nobody is there any more.
+    pub(super) doubt: bool,
     /// What the client says of the connection.
     pub(super) health: Health,
     /// The last words about a single connection: they explain why *all* are down.
@@ -50,13 +50,8 @@ pub(super) struct Reports {
     bell: std::sync::mpsc::SyncSender<()>,
 }
 
-/// The ear of one line.
-pub(super) struct Listener {
-    /// The line.
-    pub(super) generation: u32,
-    /// Where to leave things.
-    pub(super) reports: Arc<Reports>,
-}
+/// The ear of a line.
+pub(super) struct Listener(pub(super) Arc<Reports>);
 
 // === impl Reports ===
 
@@ -85,9 +80,9 @@ impl Reports {
         mem::swap(&mut self.inbox().reports, spare);
     }
 
-    /// Takes the lines that died.
-    pub(super) fn take_dead(&self) -> Vec<u32> {
-        mem::take(&mut self.inbox().dead)
+    /// Whether a connection broke since the last call.
+    pub(super) fn take_doubt(&self) -> bool {
+        mem::take(&mut self.inbox().doubt)
     }
 
     /// What the client says of the connection.
@@ -95,7 +90,7 @@ impl Reports {
         self.inbox().health.clone()
     }
 
-    /// Something succeeded: the connection is there.
+    /// What is known better: by an answer, or by none.
     pub(super) fn set_health(&self, health: Health) {
         self.inbox().health = health;
     }
@@ -104,13 +99,11 @@ impl Reports {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn error(&self, generation: u32, code: Code, reason: &str) {
+    fn error(&self, code: Code, reason: &str) {
         let mut inbox = self.inbox();
         match (code, Mark::of(code)) {
-            (Code::Fatal, _) | (_, Mark::Fatal) => inbox.dead.push(generation),
             (_, Mark::Backend) => inbox.health = Health::Away(Arc::new(failure::away(code, reason))),
-            // One broker of several may be down; only all of them are an outage.
-            (Code::AllBrokersDown, _) if matches!(inbox.health, Health::Up) => {
+            (Code::AllBrokersDown, _) if inbox.health == Health::Up => {
                 let words = if inbox.last_words.is_empty() {
                     reason
                 } else {
@@ -119,15 +112,17 @@ impl Reports {
                 let away = failure::away(code, words);
                 inbox.health = Health::Away(Arc::new(away));
             }
+            (Code::AllBrokersDown, _) => {}
+            // One broker of several may be down: only a question to the cluster tells.
             _ => {
+                inbox.doubt = true;
                 inbox.last_words.clear();
                 inbox.last_words.push_str(reason);
-                return;
             }
         }
         drop(inbox);
+        // A line may have died of it.
         self.ring();
-        self.arrived.notify_one();
     }
 }
 
@@ -144,7 +139,7 @@ impl ClientContext for Listener {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let code = error.rdkafka_error_code().unwrap_or(Code::Unknown);
-        self.reports.error(self.generation, code, reason);
+        self.0.error(code, reason);
     }
 }
 
@@ -164,7 +159,7 @@ impl ProducerContext for Listener {
                 error: Some(error.rdkafka_error_code().unwrap_or(Code::Unknown)),
             },
         };
-        let mut inbox = self.reports.inbox();
+        let mut inbox = self.0.inbox();
         if report.error.is_none() && inbox.health != Health::Up {
             inbox.health = Health::Up;
         }
@@ -172,7 +167,7 @@ impl ProducerContext for Listener {
         inbox.reports.push(report);
         drop(inbox);
         if first {
-            self.reports.arrived.notify_one();
+            self.0.arrived.notify_one();
         }
     }
 }

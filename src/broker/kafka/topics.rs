@@ -92,7 +92,7 @@ impl Topics {
 
     /// The names of all topics that are there.
     pub(super) fn names(&self) -> Vec<String> {
-        self.by_name.keys().map(|name| name.to_string()).collect()
+        self.by_name.keys().map(ToString::to_string).collect()
     }
 
     /// All topics.

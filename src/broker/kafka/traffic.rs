@@ -219,7 +219,7 @@ impl Traffic {
         match Mark::of(code) {
             Mark::Full => Ok(Placed::Behind(way)),
             Mark::Fatal | Mark::Purged => {
-                self.bury(flight.generation);
+                self.retire(flight.generation, true);
                 Ok(Placed::Behind(way))
             }
             _ => {
@@ -343,12 +343,7 @@ impl Traffic {
         }
     }
 
-    /// A line died: it takes nothing more.
-    pub(super) fn bury(&mut self, generation: u32) {
-        self.retire(generation, true);
-    }
-
-    /// Takes a line off its track.
+    /// Takes a line off its track: it takes nothing more.
     pub(super) fn retire(&mut self, generation: u32, dead: bool) {
         let since = self.now;
         for way in [Way::Main, Way::Ward] {

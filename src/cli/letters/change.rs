@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// What both take.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Common {
+pub struct Asked {
     /// Which
     #[command(flatten)]
     pub which: Which,
@@ -37,7 +37,7 @@ pub struct Common {
 pub struct Release {
     /// What both take.
     #[command(flatten)]
-    pub common: Common,
+    pub common: Asked,
     /// At most so many letters a second: 100/s
     #[arg(long, value_name = "N/s", value_parser = rate)]
     pub rate: Option<u32>,
@@ -51,7 +51,7 @@ pub struct Release {
 pub struct Discard {
     /// What both take.
     #[command(flatten)]
-    pub common: Common,
+    pub common: Asked,
 }
 
 pub(super) async fn release(arguments: Release, (desk, console): (&dyn Desk, &mut Console)) -> Result<Exit, Stop> {
@@ -71,7 +71,7 @@ pub(super) async fn discard(arguments: Discard, (desk, console): (&dyn Desk, &mu
 
 /// Counts, asks, changes; answers what was changed, none when nothing was to be.
 async fn change(
-    (verb, common, rate): (Verb, Common, Option<u32>),
+    (verb, common, rate): (Verb, Asked, Option<u32>),
     (desk, console): (&dyn Desk, &mut Console),
 ) -> Result<Option<Count>, Stop> {
     let selection = Selection::from(common.which);

@@ -66,19 +66,19 @@ impl Desk for Paper {
     }
 }
 
-fn all(yes: bool) -> Common {
+fn all(yes: bool) -> Asked {
     let which = Which {
         all: true,
         ..Which::default()
     };
-    Common {
+    Asked {
         which,
         yes,
-        ..Common::default()
+        ..Asked::default()
     }
 }
 
-fn released(common: Common) -> Release {
+fn released(common: Asked) -> Release {
     Release {
         common,
         ..Release::default()
@@ -120,7 +120,7 @@ async fn off_a_terminal_it_takes_a_yes() {
 async fn a_dry_run_moves_nothing() {
     let paper = Paper::with(3, 0);
     let (mut console, out, _) = console(Output::Json, None);
-    let common = Common {
+    let common = Asked {
         dry_run: true,
         ..all(false)
     };
@@ -150,7 +150,7 @@ async fn waiting_ends_with_the_last_letter_or_with_the_time() {
     let wait = |wait| Release {
         wait: Some(wait),
         rate: Some(50),
-        common: Common {
+        common: Asked {
             reason: Some("fixed".to_owned()),
             ..all(true)
         },

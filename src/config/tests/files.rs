@@ -66,6 +66,13 @@ fn a_bomb_of_anchors_is_refused() {
     }
     let problem = World::new(&bomb).problem();
     assert!(problem.contains("is too deep or expands too far"), "{problem}");
+    // Wide instead of deep: only the count of what aliases expand to tells.
+    let wide = format!(
+        "a: &a [{}]\nb: [{}]\n",
+        vec!["x"; 200].join(", "),
+        vec!["*a"; 60].join(", ")
+    );
+    assert!(World::new(&wide).problem().contains("is too deep or expands too far"));
     let deep = format!("admin: {}{}", "[".repeat(5000), "]".repeat(5000));
     assert!(World::new(&deep).problem().starts_with("(file) | twinbox.yaml:1:"));
 }

@@ -3,16 +3,11 @@
 //! Promises: no payload is fetched before there is room for it; a page holds whole messages up to the first that does
 //! not fit; a message that fits no room at all comes with its body withheld.
 //!
-//! # Why four times the stored size
-//!
-//! `jsonb` has no cheap size of its text. Stored, it is about as long; compressed, a quarter of it or less. Where that
-//! guess decides, the server is asked for the exact size.
+//! Sizes that come with rows are guesses from above (`window.sql`); where one decides alone, the server is asked.
 
 use super::row::Fetched;
 use crate::contract::Room;
 
-/// Stored bytes → bytes on the wire, guessed high.
-pub(super) const GROWTH: u64 = 4;
 /// Rows asked for in one statement.
 const ROWS_MAX: usize = 1000;
 /// The room of one row is at least this, or rows would be fetched singly whenever the room is small.
@@ -23,8 +18,8 @@ const ROW_BYTES: usize = 4096;
 pub(super) struct Asked {
     /// Rows.
     pub(super) rows: usize,
-    /// Largest payload that comes with its row, in stored bytes.
-    pub(super) inline_max: i32,
+    /// Largest payload that comes with its row.
+    pub(super) inline_max: i64,
 }
 
 /// What of the large payloads can be fetched now.
@@ -44,11 +39,8 @@ pub(super) enum Deferred {
 impl Asked {
     pub(super) fn of(room: Room) -> Self {
         let rows = room.messages.min(ROWS_MAX).min(room.bytes / ROW_BYTES).max(1);
-        let inline_max = room.bytes as u64 / rows as u64 / GROWTH;
-        Self {
-            rows,
-            inline_max: i32::try_from(inline_max).unwrap_or(i32::MAX),
-        }
+        let inline_max = (room.bytes / rows).cast_signed() as i64;
+        Self { rows, inline_max }
     }
 
     /// As the statements' limit.
@@ -61,11 +53,10 @@ impl Asked {
 pub(super) fn deferred(rows: &[Fetched], room: Room) -> Deferred {
     let mut left = room.bytes as u64;
     for (index, row) in rows.iter().enumerate() {
-        let Some(stored) = row.deferred else {
+        let Some(guess) = row.deferred else {
             left = left.saturating_sub(row.content.cost() as u64);
             continue;
         };
-        let guess = stored.saturating_mul(GROWTH);
         if guess > left {
             return if index == 0 {
                 Deferred::FirstTooLarge

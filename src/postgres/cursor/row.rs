@@ -42,7 +42,7 @@ pub(in crate::postgres) struct Columns {
 pub(super) struct Fetched {
     pub(super) seq: i64,
     pub(super) content: Content,
-    /// Size in the table of a payload that was not sent along.
+    /// A payload that was not sent along, and the size that it may have.
     pub(super) deferred: Option<u64>,
 }
 
@@ -92,11 +92,8 @@ impl Columns {
     ) -> Result<Fetched, tokio_postgres::Error> {
         let seq: i64 = row.try_get(0)?;
         let payload: Option<Raw<'_>> = row.try_get(5)?;
-        let stored: Option<i32> = row.try_get(9)?;
-        let deferred = stored
-            .filter(|_| payload.is_none())
-            .map(i32::unsigned_abs)
-            .map(u64::from);
+        let size: Option<i64> = row.try_get(9)?;
+        let deferred = size.filter(|_| payload.is_none()).map(i64::unsigned_abs);
         let content = Content {
             position: Position::new(place.0, place.1, seq.unsigned_abs()),
             id: row.try_get::<_, Uuid>(1)?,

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use tokio_postgres::Transaction;
 
-use super::answer::{away, busy, unreachable};
+use super::answer::{away, pooled};
 use super::connect::{Connector, Pool};
 use super::cursor::{Columns, Shared};
 use super::fence::Fence;
@@ -56,10 +56,7 @@ type Client = deadpool::managed::Object<Connector>;
 
 impl RelayLetters {
     async fn client(&self) -> Result<Client, StoreError> {
-        self.pool.get().await.map_err(|error| match error {
-            deadpool::managed::PoolError::Backend(error) => unreachable(&error),
-            other => busy(&other),
-        })
+        self.pool.get().await.map_err(pooled)
     }
 
     /// Last statement of every transaction: whoever took the lease over waits for it, or has made it fail.

@@ -1,0 +1,72 @@
+//! What must not stay in memory: lanes that pin the watermark, or hold too much of the budget, are stored while others flow.
+//!
+//! Promises: R11 and S13.
+
+use std::time::{Duration, Instant};
+
+use super::lane::{LaneId, Standing};
+use super::state::State;
+use crate::delivery::Cause;
+
+/// R11: nothing pins the watermark longer while others flow.
+const PIN_MAX: Duration = Duration::from_secs(60);
+/// How often rests are looked at for R11 and S13.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+impl State {
+    /// R11 and S13: what rests or stays unanswered too long, or holds too much, is stored while others flow.
+    pub(super) fn look_at_rests(&mut self, now: Instant) {
+        if self
+            .looked_at_rests
+            .is_some_and(|last| now.saturating_duration_since(last) < LOOK_EVERY)
+        {
+            return;
+        }
+        self.looked_at_rests = Some(now);
+        let mut held: Vec<(usize, LaneId)> = Vec::new();
+        for id in 0..LaneId::try_from(self.lanes.len()).unwrap_or(LaneId::MAX) {
+            let Some(cause) = self.pins(id, now) else { continue };
+            let long = self
+                .pinned_since(id)
+                .is_some_and(|since| now.saturating_duration_since(since) >= PIN_MAX);
+            let count = self.lanes[id as usize].whole().count();
+            if long || count > self.settings.in_flight / 8 {
+                self.begin_to_store(id, cause);
+            } else {
+                held.push((count, id));
+            }
+        }
+        held.sort_unstable();
+        let mut total: usize = held.iter().map(|(count, _)| count).sum();
+        while total > self.settings.in_flight / 2 {
+            let Some((count, id)) = held.pop() else { break };
+            total -= count;
+            if let Some(cause) = self.pins(id, now) {
+                self.begin_to_store(id, cause);
+            }
+        }
+    }
+
+    /// Why a lane should be stored if it goes on like this; none while it flows, or while nobody else does.
+    fn pins(&self, id: LaneId, now: Instant) -> Option<Cause> {
+        let lane = &self.lanes[id as usize];
+        let place = &self.places[lane.place as usize];
+        match lane.standing {
+            Standing::Resting(_) => self.others_flow(lane.place, now).then_some(Cause::Resting),
+            Standing::Flowing if place.rests_since.is_some() && lane.run.is_empty() => {
+                self.elsewhere_flows(lane.place, now).then_some(Cause::Destination)
+            }
+            Standing::Flowing if lane.is_stalled(now) => {
+                self.others_flow(lane.place, now).then_some(Cause::Destination)
+            }
+            Standing::Flowing | Standing::Storing | Standing::Blocked | Standing::Gone => None,
+        }
+    }
+
+    fn pinned_since(&self, id: LaneId) -> Option<Instant> {
+        let lane = &self.lanes[id as usize];
+        lane.failing_since
+            .or(lane.handed_over.filter(|_| !lane.run.is_empty()))
+            .or(self.places[lane.place as usize].rests_since)
+    }
+}

@@ -1,0 +1,4 @@
+//! Source, lease and letters of a relay on a real PostgreSQL.
+
+mod conformance;
+mod rig;

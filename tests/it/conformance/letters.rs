@@ -1,0 +1,1 @@
+//! The promises of a `LetterStore`, P1–P6.
