@@ -10,7 +10,7 @@ use crate::message::{Message, Position};
 pub struct Room {
     /// Messages.
     pub messages: usize,
-    /// Bytes of [`Message::cost`].
+    /// Bytes of [`Content::cost`](crate::message::Content::cost).
     pub bytes: usize,
 }
 

@@ -88,6 +88,8 @@ pub enum Notice {
     },
     /// It takes messages again.
     DestinationBack(Destination),
+    /// A lane waits for its next attempt.
+    LaneRests(LaneName),
     /// A lane was blocked: parked for a person, or kept until its time comes.
     LaneStored(LaneName),
     /// A lane's letters are all gone.

@@ -368,6 +368,10 @@ impl Term<'_> {
                 tracing::info!(relay, %destination, "destination takes messages again");
                 self.control.status.send_modify(|status| status.last_error = None);
             }
+            Notice::LaneRests(lane) => {
+                crate::point!("lane.rested");
+                tracing::debug!(relay, lane = lane.hash_text(), "lane rests");
+            }
             Notice::LaneStored(lane) => {
                 tracing::warn!(relay, lane = lane.hash_text(), "lane blocked: its messages are letters");
             }

@@ -152,7 +152,7 @@ fn fetch(state: &mut State, turn: &mut Turn<'_>) {
     }
     match state.draining {
         Draining::No => {}
-        Draining::LastWindow { until, .. } if until <= turn.at.now || state.asking == Asking::Idle => {
+        Draining::LastWindow { until, .. } if until <= turn.at.now => {
             state.draining = Draining::Finishing;
             return;
         }

@@ -103,6 +103,10 @@ pub(super) enum Draining {
 
 /// The state of a leading relay.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own, not a state among others"
+)]
 pub struct State {
     pub(super) settings: Settings,
     pub(super) inflight: Inflight<Flight>,

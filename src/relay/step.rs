@@ -26,7 +26,11 @@ pub fn step(state: &mut State, event: Event, at: Moment, out: &mut Vec<Effect>) 
         // A drain may have asked in the meantime: then the end of the wait says nothing.
         Event::Woken if state.asking == Asking::Waiting => state.asking = Asking::No,
         Event::Woken => {}
-        Event::FetchFailed(rest) => state.asking = Asking::After(at.now + rest),
+        Event::FetchFailed(rest) => {
+            state.asking = Asking::After(at.now + rest);
+            // It may have written a window before it failed.
+            state.more = true;
+        }
         Event::Answered(answers) => answered(state, answers, &mut turn),
         Event::Confirmed => state.confirming = false,
         Event::ConfirmFailed(rest) => {
@@ -58,7 +62,8 @@ pub fn step(state: &mut State, event: Event, at: Moment, out: &mut Vec<Effect>) 
 
 /// Puts what was read into its lanes.
 fn admit(state: &mut State, page: Page) {
-    state.asking = if page.messages.is_empty() && !page.more {
+    let nothing = page.messages.is_empty() && !page.more;
+    state.asking = if nothing && state.draining == Draining::No {
         Asking::Idle
     } else {
         Asking::No
@@ -259,7 +264,8 @@ pub(super) fn lane_failed(state: &mut State, id: LaneId, failed: (&[u64], Arc<Fa
                     .max(failure.retry_after.unwrap_or_default());
             lane.standing = Standing::Resting(until);
             state.resting.insert((until, id));
-            crate::point!("lane.rested");
+            let name = state.name_of(id);
+            turn.out.push(Effect::Tell(Notice::LaneRests(name)));
         }
         Verdict::RestDestination => {
             rest_place(state, place, (failure.kind, None), turn);

@@ -36,6 +36,8 @@ const PURE: &[&str] = &["src/message/", "src/delivery/", "src/relay/"];
 const SHELLS: &[&str] = &[
     "src/relay/run.rs",
     "src/relay/lead.rs",
+    "src/relay/lookout.rs",
+    "src/relay/upkeep.rs",
     "src/relay/keeper.rs",
     "src/relay/reader.rs",
 ];

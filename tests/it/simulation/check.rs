@@ -82,12 +82,8 @@ impl View {
         }
     }
 
-    pub(super) fn unanswered(&self) -> usize {
-        self.flying.len()
-    }
-
-    pub(super) fn open(&self) -> usize {
-        self.open.len()
+    pub(super) fn successes_since(&self, since: Time) -> usize {
+        self.successes.iter().filter(|(at, _)| *at >= since).count()
     }
 
     pub(super) fn tickets(&self) -> impl Iterator<Item = Ticket> {
@@ -268,7 +264,15 @@ impl View {
             Effect::Drained => {
                 self.drained = true;
                 self.demand(self.draining, || "drained without being asked".to_owned());
-                self.demand(self.flying.is_empty(), || "R8: drained with answers missing".to_owned());
+                // What was stored unanswered is a letter: closing the client ends it (S33).
+                let missing = self
+                    .flying
+                    .values()
+                    .find(|flying| around.letters.of(flying.seq).is_none());
+                let missing = missing.map(|flying| flying.position);
+                self.demand(missing.is_none(), || {
+                    format!("R8: drained, and {missing:?} is not answered")
+                });
             }
             Effect::Halt(_) => self.stepped_down = true,
             Effect::Tell(_) => {}

@@ -164,7 +164,8 @@ impl World {
     fn opened(&mut self, number: u32, in_drain: bool) {
         let process = &mut self.processes[number as usize];
         process.windows_in_drain += u32::from(in_drain);
-        let too_many = process.windows_in_drain > 1;
+        // After a failed reading nobody knows whether it had opened one.
+        let too_many = process.windows_in_drain > 1 + u32::from(self.faults.include(Fault::FetchFails));
         if too_many {
             self.violate("R9: more than the last window is opened in a drain".to_owned());
         }
@@ -270,6 +271,9 @@ impl World {
         let held = self.lease.holder.is_some() && self.lease.expires > self.now;
         if held || self.closing {
             return;
+        }
+        if let Some(old) = self.leader().map(|process| process.number) {
+            self.forgotten(old);
         }
         let number = self.processes.len() as u32;
         self.lease.epoch += 1;

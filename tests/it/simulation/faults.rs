@@ -156,10 +156,11 @@ impl Shape {
     pub(super) fn draw(dice: &mut Dice) -> Self {
         let in_flight = [8, 20, 60, 200][dice.between(0, 3)];
         Self {
-            rows: dice.between(40, 260),
+            rows: dice.between(40, 400),
             keys: dice.between(1, 24),
             topics: dice.between(1, 3),
-            busy: SECOND * dice.between(2, 150) as Time,
+            busy: SECOND
+                * [dice.between(2, 20), dice.between(20, 150), dice.between(150, 600)][dice.between(0, 2)] as Time,
             batch: [1, 5, 20, 100][dice.between(0, 3)],
             in_flight,
             bytes: [6_000, 40_000, 1 << 20][dice.between(0, 2)],

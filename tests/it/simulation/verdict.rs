@@ -61,6 +61,8 @@ impl World {
                 Fault::LateLanding,
                 Fault::Pauses,
                 Fault::Releases,
+                // Whoever drops a head leaves what stood behind it where it is.
+                Fault::Discards,
             ];
             if !reason && !self.faults.any(&faults) {
                 self.violate(format!("G6: {lane:?} is blocked at {head} without a reason"));

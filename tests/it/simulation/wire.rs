@@ -8,6 +8,7 @@ use twinbox::delivery::FailureKind;
 use twinbox::relay::Event;
 
 use super::clock::{MILLISECOND, SECOND};
+use super::faults::Fault;
 use super::model_broker::{Circumstances, Held, ModelBroker, failure};
 use super::model_letters::Closed;
 use super::model_source::{LaneKey, Seq};
@@ -171,15 +172,34 @@ impl World {
             self.lease.holder = None;
         }
         self.cut(number);
-        let open = self.processes[number as usize].view.open();
-        if left != Left::Drained {
-            self.figures.excused += open + self.shape.in_flight;
-        }
+        self.forgotten(number);
         if left == Left::Drained {
             self.last_window(number);
         }
-        if left == Left::Drained && self.processes[number as usize].view.unanswered() > 0 {
-            self.violate("R8: drained while answers are missing".to_owned());
+    }
+
+    /// I6: what is sent again after a term is what was in flight and what was settled in the last second.
+    pub(super) fn forgotten(&mut self, number: u32) {
+        let again = self
+            .source
+            .would_come_again()
+            .filter(|seq| self.broker.has(*seq))
+            .count();
+        let in_air = self.flights.values().filter(|flight| flight.process == number).count();
+        self.figures.excused += again + in_air;
+        let since = self.now.saturating_sub(SECOND + SECOND / 2);
+        let just_settled = self.processes[number as usize].view.successes_since(since);
+        // A window that is the newest and came in one page is told when it is settled wholly; a page fits the budget.
+        let most = 2 * self.shape.in_flight + just_settled;
+        let database = [
+            Fault::ConfirmFails,
+            Fault::FetchFails,
+            Fault::DeskFails,
+            Fault::SlowDatabase,
+            Fault::Freezes,
+        ];
+        if again > most && !self.faults.any(&database) {
+            self.violate(format!("I6: p{number} leaves {again} to be sent again, {most} may be"));
         }
     }
 

@@ -58,6 +58,7 @@ impl World {
                 locked.insert(key, commits + 1);
             }
             if !self.dice.chance(5.0) {
+                self.loading += 1;
                 self.after(commits, Act::Commit(seqs));
             }
         }

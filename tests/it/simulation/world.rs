@@ -94,6 +94,8 @@ pub(super) struct World {
     pub(super) lease: LeaseRow,
     pub(super) processes: Vec<Process>,
     pub(super) flights: BTreeMap<u64, Flight>,
+    /// Transactions that will commit.
+    pub(super) loading: usize,
     pub(super) healed_at: Option<Time>,
     /// Whoever is asked to drain is not replaced any more.
     pub(super) closing: bool,
@@ -121,6 +123,7 @@ impl World {
             lease: LeaseRow::default(),
             processes: Vec::new(),
             flights: BTreeMap::new(),
+            loading: 0,
             healed_at: None,
             closing: false,
             mending: dice.chance(50.0),
@@ -332,6 +335,7 @@ impl World {
     }
 
     fn commit(&mut self, seqs: &[Seq]) {
+        self.loading -= 1;
         for seq in seqs {
             self.source.commit(*seq);
         }
@@ -356,7 +360,7 @@ impl World {
 
     /// All rows of the load are written, and nothing is left to be done.
     pub(super) fn is_over(&mut self) -> bool {
-        self.healed_at.is_some_and(|at| self.now > at + SECOND) && self.is_quiet()
+        self.loading == 0 && self.healed_at.is_some_and(|at| self.now > at + SECOND) && self.is_quiet()
     }
 
     /// Everything that is committed is at the broker or a letter that waits for a person, and the source knows it.

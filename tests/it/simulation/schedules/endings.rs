@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use twinbox::contract::Receipt;
+use twinbox::contract::{Page, Receipt};
 use twinbox::delivery::FailureKind;
 use twinbox::relay::{Event, OnReject};
 
@@ -65,6 +65,37 @@ fn s37_a_reading_asked_for_before_the_drain_is_not_the_last() {
     assert_eq!(rig.ended, Some("drained"));
 }
 
+/// The same, and it brings nothing: that nothing was there before the drain says nothing about now.
+#[test]
+fn s37_an_empty_reading_asked_for_before_the_drain_is_not_the_last() {
+    let mut rig = Rig::plain();
+    rig.happens(Event::Drain);
+    let early = rig.fetch.take();
+    assert!(early.is_some());
+    rig.happens(Event::Fetched(Page::default()));
+    let rows = rig.read(&[row(0, Some(1))]);
+    rig.durable(&rows);
+    rig.serve();
+    assert_eq!(rig.ended, Some("drained"));
+}
+
+/// A reading failed just before the drain, and had written its window: that one is not the last.
+#[test]
+fn s37_a_window_of_a_failed_reading_is_not_the_last() {
+    let mut rig = Rig::plain();
+    let mut rows = rig.commit(&[row(0, Some(1))]);
+    rig.source.open_window();
+    rig.fetch = None;
+    rig.happens(Event::FetchFailed(Duration::from_millis(200)));
+    rows.extend(rig.commit(&[row(0, Some(2))]));
+    rig.happens(Event::Drain);
+    rig.fetches();
+    rig.fetches();
+    rig.durable(&rows);
+    rig.serve();
+    assert_eq!(rig.ended, Some("drained"));
+}
+
 #[test]
 fn a_halted_relay_hands_nothing_over() {
     let mut rig = Rig::new(Shape {
@@ -115,6 +146,7 @@ fn a_drain_with_blocked_lanes_burns_no_core() {
     rig.stores();
     rig.serve();
     rig.happens(Event::Drain);
+    rig.fetches();
     rig.fetches();
     rig.wait(5 * SECOND);
     rig.answer(rows[1], Receipt::Durable);
