@@ -157,7 +157,9 @@ impl Play<'_> {
 
     async fn strike(&mut self, fault: Fault) {
         let stage = self.trial.stage;
-        let (distinct, all) = (self.trial.tail.distinct(), self.trial.tail.arrivals().len());
+        // In this order: what comes by in between must not make a negative number.
+        let distinct = self.trial.tail.distinct();
+        let all = self.trial.tail.arrivals().len();
         let lately = self.trial.arrived_before(Instant::now(), SETTLED_LATELY);
         self.bound += IN_FLIGHT + lately;
         println!(
