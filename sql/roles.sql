@@ -101,4 +101,4 @@ grant update, delete on {schema}.lane to twinbox_operator;
 grant update on {schema}.letter to twinbox_operator;
 grant update (rest) on {schema}.relay_window to twinbox_operator;
 grant insert on {schema}.acceptance, {schema}.audit to twinbox_operator;
-grant execute on function {schema}.outbox_age to twinbox_operator;
+grant execute on function {schema}.outbox_age, {schema}.forget, {schema}.rebase to twinbox_operator;

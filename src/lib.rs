@@ -1,4 +1,52 @@
-//! twinbox: the outbox and the inbox, one binary.
+//! twinbox: the outbox and the inbox, one binary. This page is the map.
+//!
+//! # Floors
+//!
+//! A module imports only from floors below it; engines and adapters stand side by side and never see each other.
+//! `tests/tidy` enforces this.
+//!
+//! ```text
+//!  F7   main.rs · cli/                       process: arguments, exit codes
+//!  F6   app/                                 wiring, supervision, admin HTTP, exporters, demo
+//!  F5   config/                              load, check, schema
+//!  F4   relay/ operate/     │  postgres/ broker/*
+//!       engines: drive      │  adapters: implement
+//!       contracts           │  contracts
+//!  F3   telemetry/                           names, meters, trace propagation
+//!  F2   contract/                            traits and their numbered promises
+//!  F1   delivery/                            pure rules
+//!  F0   message/ · setting/                  values; values a configuration is written in
+//! ```
+//!
+//! # How a row becomes a message
+//!
+//! ```text
+//!  postgres::cursor   writes a window (a pair of snapshots) before anything of it is published, reads its rows by seq
+//!        │ Page of Messages, positions strictly increasing
+//!  relay::step        routes each into the lane of its (destination, key); one run per lane in flight
+//!        │ Publish                                     ▲ Answered: one receipt per message
+//!  broker::kafka      idempotent producer, partition chosen by us, a failure stops its lane
+//!        │
+//!  relay::step        durable: settled · failed: the verdict of delivery::verdict (rest, park, dead-letter, halt)
+//!        │ Confirm: everything read is settled, except …        │ Store: a blocked lane, whole, from its head
+//!  postgres::progress the window's rest                     postgres::letters   lane row and letters
+//! ```
+//!
+//! # What holds, and where it is decided
+//!
+//! | Promise | Carried by |
+//! |---|---|
+//! | nothing committed is lost | `postgres::cursor` (snapshots, not sequence numbers), R3 and R6 in `relay::state` |
+//! | a key's order | `delivery` lanes, R1 and R2; `contract::Publisher` P3 and P4; R10 when a lane is stored |
+//! | a failing key delays only itself | `delivery::verdict`, `relay` places and rests, R11 |
+//! | one holder's writes at a time | `contract::Lease`; every statement carries (epoch, holder) |
+//! | memory is bounded | R5: `limits`, reserved before a page is read |
+//! | told, not hidden | `contract::StoreError::Incident`, `contract::Outlook` |
+//!
+//! # Reading order
+//!
+//! `message` → `contract` (the promises) → `delivery` → `relay` (start with its diagram, then `step`, `plan`, `blocked`) →
+//! `postgres::cursor` → `broker::kafka`. Tables and statements are in `sql/`, which suite proves what in `tests/README.md`.
 
 pub mod app;
 pub mod broker;

@@ -4,12 +4,12 @@
 //! absence works and a standby does not repeat the leader's last value for ever.
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{AsyncInstrument, Meter};
+use opentelemetry::metrics::{AsyncInstrument, AsyncInstrumentBuilder, Meter, ObservableGauge};
 use tokio::sync::watch;
 
 use super::status::{STATES, Seen};
 use crate::relay::{RelayState, Status};
-use crate::telemetry::names;
+use crate::telemetry::names::{self, Metric};
 
 type Relays = Vec<(KeyValue, watch::Receiver<Status>)>;
 
@@ -20,10 +20,15 @@ pub fn register(meter: &Meter, relays: &[Seen]) {
     numbers(meter, &relays);
     by_state(meter, &relays);
     let version = KeyValue::new(names::VERSION, env!("CARGO_PKG_VERSION"));
-    let build = meter.u64_observable_gauge(names::BUILD_INFO);
+    let build = counted(meter, names::BUILD_INFO);
     build
         .with_callback(move |gauge| gauge.observe(1, std::slice::from_ref(&version)))
         .build();
+}
+
+/// A gauge of a count, with what it tells.
+fn counted<'a>(meter: &'a Meter, name: &'static str) -> AsyncInstrumentBuilder<'a, ObservableGauge<u64>, u64> {
+    meter.u64_observable_gauge(name).with_description(Metric::help(name))
 }
 
 /// A gauge that asks each relay for one number.
@@ -33,7 +38,7 @@ fn number(
     read: impl Fn(&Status) -> Option<u64> + Send + Sync + 'static,
 ) {
     let relays = relays.clone();
-    let gauge = meter.u64_observable_gauge(name);
+    let gauge = counted(meter, name);
     gauge
         .with_callback(move |gauge| {
             for (relay, seen) in &relays {
@@ -61,7 +66,8 @@ fn numbers(meter: &Meter, relays: &Relays) {
         Some(status.loss_suspected.len() as u64)
     });
     let relays = relays.clone();
-    let age = meter.f64_observable_gauge(names::OLDEST_AGE).with_unit("s");
+    let age = meter.f64_observable_gauge(names::OLDEST_AGE);
+    let age = age.with_unit("s").with_description(Metric::help(names::OLDEST_AGE));
     age.with_callback(move |gauge| {
         for (relay, seen) in &relays {
             if let Some(age) = seen.borrow().oldest_age {
@@ -78,8 +84,7 @@ fn by_state(meter: &Meter, relays: &Relays) {
         see("resting", status.lanes.resting as u64);
         see("parked", status.lanes.parked as u64);
     });
-    meter
-        .u64_observable_gauge(names::LANES)
+    counted(meter, names::LANES)
         .with_callback(move |gauge| lanes(gauge, names::STATE))
         .build();
     let letters = each(relays, |status, see| {
@@ -87,12 +92,11 @@ fn by_state(meter: &Meter, relays: &Relays) {
             see(state, *count);
         }
     });
-    meter
-        .u64_observable_gauge(names::LETTERS)
+    counted(meter, names::LETTERS)
         .with_callback(move |gauge| letters(gauge, names::STATE))
         .build();
     let relays = relays.clone();
-    let health = meter.u64_observable_gauge(names::HEALTH);
+    let health = counted(meter, names::HEALTH);
     health
         .with_callback(move |gauge| {
             for (relay, seen) in &relays {

@@ -4,10 +4,15 @@
 //! do; what is seen from outside (`/status`, `/metrics`, the log) is read from what the engines say, never guessed.
 
 pub mod admin;
+pub mod assemble;
+#[cfg(feature = "kafka")]
+pub mod demo;
+pub mod desk;
 pub mod drain;
 pub mod export;
 pub mod gauges;
 pub mod logs;
+pub mod process;
 pub mod signals;
 pub mod status;
 pub mod supervise;

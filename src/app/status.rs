@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -29,7 +30,7 @@ pub(super) const STATES: [RelayState; 7] = [
 ];
 
 /// The document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Document {
     /// How things are, in one sentence.
     pub verdict: String,
@@ -44,7 +45,7 @@ pub struct Document {
 }
 
 /// One relay.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RelayEntry {
     /// `starting | leading | standby | catching_up | blocked | draining | halted`.
     pub state: String,
@@ -69,7 +70,7 @@ pub struct RelayEntry {
 }
 
 /// Lanes by state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LanesEntry {
     /// On their way.
     pub flowing: usize,
@@ -80,9 +81,10 @@ pub struct LanesEntry {
 }
 
 /// The newest failure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorEntry {
     /// When.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
     /// Its kind or incident.
     pub kind: String,
@@ -91,7 +93,7 @@ pub struct ErrorEntry {
 }
 
 /// A loss that cannot be excluded (G8).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LossEntry {
     /// Which relay.
     pub relay: String,
@@ -102,12 +104,19 @@ pub struct LossEntry {
     /// Where it ends.
     pub to: String,
     /// When it was noticed.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
 }
 
 // === impl Document ===
 
 impl Document {
+    /// The schema of the document.
+    #[must_use]
+    pub fn schema() -> Schema {
+        schemars::schema_for!(Self)
+    }
+
     /// The document of these relays.
     #[must_use]
     pub fn of(relays: impl IntoIterator<Item = (String, Status)>) -> Self {

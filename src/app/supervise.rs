@@ -23,22 +23,13 @@ use tokio::time::{Instant, sleep_until};
 use super::drain::Drain;
 use super::signals::Signal;
 use crate::contract::Boxed;
+use crate::relay::Outcome;
 use crate::telemetry::Pulse;
 
+/// What an engine may take beyond its deadline to close its producer and give up its lease, before it is dropped.
+const GRACE: Duration = Duration::from_secs(2);
 /// How often the loop turns when nothing happens, so that its pulse can be told from a stuck one.
 const TURN: Duration = Duration::from_secs(1);
-
-/// How an engine ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Asked to drain, and done.
-    Drained,
-    /// It cannot go on; what happened and what to type.
-    Halted {
-        /// For the operator.
-        sentence: String,
-    },
-}
 
 /// A task of the process.
 pub struct Task {
@@ -94,11 +85,13 @@ struct Watch {
     drain: Drain,
     deadline: Duration,
     until: Option<Instant>,
+    late: Vec<String>,
 }
 
 /// Starts a named task that nobody needs to join: it ends with its channel.
 pub fn spawn(name: &'static str, run: impl Future<Output = ()> + Send + 'static) {
     tracing::trace!(task = name, "task started");
+    #[expect(clippy::disallowed_methods, reason = "this is where tasks of the process start")]
     drop(tokio::spawn(run));
 }
 
@@ -106,7 +99,7 @@ pub fn spawn(name: &'static str, run: impl Future<Output = ()> + Send + 'static)
 pub async fn supervise(crew: Crew, mut signals: mpsc::Receiver<Signal>) -> Ending {
     let mut watch = Watch::start(crew.engines, crew.services, (crew.drain, crew.deadline));
     while !watch.engines.is_empty() {
-        crew.pulse.beat(Instant::now().into_std());
+        crew.pulse.beat(now().into_std());
         let late = sleep_until(watch.until.unwrap_or_else(far));
         // 1 what ended · 2 who asks · 3 time
         tokio::select! {
@@ -118,21 +111,27 @@ pub async fn supervise(crew: Crew, mut signals: mpsc::Receiver<Signal>) -> Endin
                 Signal::Stop if watch.until.is_some() => return Ending::Interrupted,
                 Signal::Stop => watch.stop("asked to stop"),
             },
-            () = late => return watch.late(),
+            () = late => {
+                watch.give_up();
+                break;
+            }
             () = tokio::time::sleep(TURN) => {}
         }
     }
     watch.drain.settled();
     watch.services.shutdown().await;
-    match watch.failures {
-        failures if failures.is_empty() => Ending::Drained,
-        failures => Ending::Failed(failures),
-    }
+    watch.ending()
+}
+
+/// The clock of the process's own life.
+#[expect(clippy::disallowed_methods, reason = "this is where the supervisor's clock enters")]
+pub fn now() -> Instant {
+    Instant::now()
 }
 
 /// A moment that does not come.
 fn far() -> Instant {
-    Instant::now() + Duration::from_secs(86_400)
+    now() + Duration::from_secs(86_400)
 }
 
 // === impl Watch ===
@@ -147,6 +146,7 @@ impl Watch {
             drain,
             deadline,
             until: None,
+            late: Vec::new(),
         };
         for Task { name, run } in engines {
             let id = watch.engines.spawn(run).id();
@@ -162,7 +162,7 @@ impl Watch {
     fn stop(&mut self, why: &str) {
         if self.until.is_none() {
             tracing::info!(reason = why, deadline = ?self.deadline, "draining");
-            self.until = Some(Instant::now() + self.deadline);
+            self.until = Some(now() + self.deadline + GRACE);
             self.drain.stop();
         }
     }
@@ -171,7 +171,8 @@ impl Watch {
         let (name, outcome) = self.named(ended);
         match outcome {
             Ok(Outcome::Drained) if self.until.is_some() => tracing::info!(engine = %name, "drained"),
-            Ok(Outcome::Drained) => self.fail(format!("{name} ended though nobody asked it to; this is a bug")),
+            Ok(Outcome::DeadlinePassed) if self.until.is_some() => self.late.push(name),
+            Ok(Outcome::Drained | Outcome::DeadlinePassed) => self.fail(unasked(&name)),
             Ok(Outcome::Halted { sentence }) => self.fail(format!("{name} halted: {sentence}")),
             Err(sentence) => self.fail(sentence),
         }
@@ -181,7 +182,7 @@ impl Watch {
         let (name, outcome) = self.named(ended);
         match outcome {
             Ok(Outcome::Halted { sentence }) => self.fail(format!("{name} ended: {sentence}")),
-            Ok(Outcome::Drained) => self.fail(format!("{name} ended though nobody asked it to; this is a bug")),
+            Ok(Outcome::Drained | Outcome::DeadlinePassed) => self.fail(unasked(&name)),
             Err(sentence) => self.fail(sentence),
         }
     }
@@ -192,7 +193,7 @@ impl Watch {
         let outcome = match ended {
             Ok((_, outcome)) => Ok(outcome),
             Err(error) if error.is_panic() => Err(format!("{name} panicked; this is a bug, please report it")),
-            Err(_) => Err(format!("{name} was cancelled; this is a bug")),
+            Err(_) => Err(format!("{name} was cancelled; this is a bug, please report it")),
         };
         (name, outcome)
     }
@@ -203,19 +204,28 @@ impl Watch {
         self.stop("a task failed");
     }
 
-    fn late(self) -> Ending {
+    /// Drops the engines that are not done: what they had in flight stays unconfirmed.
+    fn give_up(&mut self) {
+        self.engines.abort_all();
+        let engines = self.names.drain().filter(|(_, (_, role))| *role == Role::Engine);
+        self.late.extend(engines.map(|(_, (name, _))| name));
+    }
+
+    fn ending(mut self) -> Ending {
         if !self.failures.is_empty() {
             return Ending::Failed(self.failures);
         }
-        let engines = self.names.into_values().filter(|(_, role)| *role == Role::Engine);
-        let mut left: Vec<String> = engines.map(|(name, _)| name).collect();
-        left.sort_unstable();
-        tracing::warn!(
-            ?left,
-            "drain deadline passed; work in flight is sent again by the next holder"
-        );
-        Ending::Late { left }
+        if self.late.is_empty() {
+            return Ending::Drained;
+        }
+        self.late.sort_unstable();
+        tracing::warn!(left = ?self.late, "drain deadline passed; work in flight is sent again by the next holder");
+        Ending::Late { left: self.late }
     }
+}
+
+fn unasked(name: &str) -> String {
+    format!("{name} ended though nobody asked it to; this is a bug, please report it")
 }
 
 impl std::fmt::Debug for Task {

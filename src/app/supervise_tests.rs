@@ -21,7 +21,7 @@ fn stage() -> Stage {
         services: vec![task("admin", std::future::pending())],
         drain: drain.clone(),
         deadline: Duration::from_secs(60),
-        pulse: Pulse::new(Instant::now().into_std()),
+        pulse: Pulse::new(now().into_std()),
         check: Box::new(|| {}),
     };
     Stage {
@@ -67,7 +67,9 @@ impl Stage {
     }
 
     async fn run(self) -> Ending {
-        supervise(self.crew, self.heard).await
+        let life = supervise(self.crew, self.heard);
+        let ending = tokio::time::timeout(Duration::from_secs(30), life).await;
+        ending.expect("a process whose engines are told to end does not live on")
     }
 }
 
@@ -89,19 +91,31 @@ async fn a_stop_drains_all() {
 async fn a_second_stop_ends_at_once() {
     let stage = stage().engine("orders", std::future::pending());
     let stage = stage.signal(Signal::Stop).signal(Signal::Stop);
-    let ending = tokio::time::timeout(Duration::from_secs(30), stage.run()).await;
-    assert_eq!(ending, Ok(Ending::Interrupted), "long before the deadline of a drain");
+    assert_eq!(stage.run().await, Ending::Interrupted, "long before the deadline");
 }
 
 #[tokio::test]
 async fn the_deadline_bounds_a_drain() {
     let mut stage = stage().obedient("audit").engine("orders", std::future::pending());
     stage.crew.deadline = Duration::from_millis(20);
-    let started = Instant::now();
+    let started = now();
     let ending = stage.signal(Signal::Stop).run().await;
     let left = vec!["orders".to_owned()];
     assert_eq!(ending, Ending::Late { left });
     assert!(started.elapsed() >= Duration::from_millis(20));
+}
+
+#[tokio::test]
+async fn an_engine_that_knows_its_deadline_is_late_and_no_failure() {
+    let stage = stage().obedient("audit");
+    let mut asked = stage.drain.engines();
+    let late = async move {
+        let _ = asked.wait_for(|asked| *asked).await;
+        Outcome::DeadlinePassed
+    };
+    let ending = stage.engine("orders", late).signal(Signal::Stop).run().await;
+    let left = vec!["orders".to_owned()];
+    assert_eq!(ending, Ending::Late { left });
 }
 
 #[tokio::test]

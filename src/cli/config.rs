@@ -12,7 +12,7 @@ use crate::config::{self, Environment, Problems};
 /// Where the configuration comes from; the same on every verb.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Input {
-    /// Configuration file; repeatable, later ones win [default: $TWINBOX_CONFIG, else ./twinbox.yaml]
+    /// Configuration file; repeatable, later ones win [default: `TWINBOX_CONFIG`, else ./twinbox.yaml]
     #[arg(short = 'c', long = "config", value_name = "FILE", global = true)]
     pub files: Vec<PathBuf>,
     /// Set one value, above files and environment; repeatable
@@ -54,6 +54,7 @@ pub enum Template {
 }
 
 /// Output and environment of a verb.
+#[expect(missing_debug_implementations, reason = "two writers have nothing to show")]
 pub struct Stage<'a> {
     /// The environment.
     pub env: &'a Environment,
@@ -112,5 +113,91 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((path, value)) if !path.is_empty() => Ok((path.to_owned(), value.to_owned())),
         _ => Err("write PATH=VALUE, like relays.orders.limits.batch=500".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        input: Input,
+        #[command(subcommand)]
+        verb: Verb,
+    }
+
+    /// Exit code, stdout and stderr of a command line with this file.
+    fn twinbox(yaml: &str, words: &[&str]) -> (u8, String, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("twinbox.yaml");
+        std::fs::write(&file, yaml).unwrap();
+        let line = ["config", "-c", file.to_str().unwrap()]
+            .into_iter()
+            .chain(words.iter().copied());
+        let line = Line::try_parse_from(line).unwrap_or_else(|error| panic!("{error}"));
+        let env = [("DATABASE_URL", "postgres://u@h/d")].into_iter().collect();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let stage = Stage {
+            env: &env,
+            out: &mut out,
+            err: &mut err,
+        };
+        let code = run(&line.verb, &line.input, stage).unwrap();
+        (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    const GOOD: &str = "relays: { orders: { to: { memory: {} } } }\n";
+
+    #[test]
+    fn check_says_what_it_read_or_lists_the_problems() {
+        let (code, out, err) = twinbox(GOOD, &["check"]);
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(
+            out.starts_with("ok: ") && out.ends_with("twinbox.yaml (1 relay)\n"),
+            "{out}"
+        );
+        let (code, out, err) = twinbox(
+            "lease: 1\nadmin: { lisen: x }\n",
+            &["check", "--set", "drain.deadline=10"],
+        );
+        assert_eq!((code, err.as_str()), (3, "3 problems in the configuration\n"));
+        assert_eq!(out.lines().count(), 3, "{out}");
+        assert!(
+            out.lines()
+                .all(|line| line.split("  ").filter(|part| !part.is_empty()).count() == 3),
+            "{out}"
+        );
+    }
+
+    #[test]
+    fn show_prints_yaml_and_refuses_as_check_does() {
+        let (code, out, _) = twinbox(GOOD, &["show", "--sources"]);
+        assert!(code == 0 && out.contains("# default"), "{out}");
+        let (code, out, err) = twinbox("x: 1\n", &["show"]);
+        assert_eq!((code, err.as_str()), (3, "1 problem in the configuration\n"));
+        assert!(out.starts_with("x  "), "{out}");
+    }
+
+    #[test]
+    fn schema_init_and_explain_need_no_file() {
+        let (code, out, _) = twinbox("[", &["schema"]);
+        assert!(code == 0 && serde_json::from_str::<serde_json::Value>(&out).is_ok());
+        let (code, out, _) = twinbox("[", &["init", "relay"]);
+        assert!(code == 0 && out.contains("relays:\n"), "{out}");
+        let (code, out, _) = twinbox("[", &["explain", "limits.batch"]);
+        assert!(code == 0 && out.contains("1000"), "{out}");
+        let (code, out, err) = twinbox("[", &["explain", "limits.bach"]);
+        assert!(code == USAGE && out.is_empty() && err.contains("did you mean"), "{err}");
+    }
+
+    #[test]
+    fn a_set_without_a_value_is_a_usage_error() {
+        let error = Line::try_parse_from(["config", "check", "--set", "lease"]).unwrap_err();
+        assert_eq!(error.exit_code(), i32::from(USAGE));
+        assert!(error.to_string().contains("write PATH=VALUE"), "{error}");
     }
 }

@@ -1,9 +1,10 @@
 //! Rules across fields, on the typed configuration: all of them, one complaint each.
 
 use super::env::Environment;
-use super::relay::{RelayConfig, Require};
+use super::relay::RelayConfig;
 use super::root::Root;
 use super::route::RouteConfig;
+use crate::delivery::guarantee::Guarantee;
 use crate::postgres::config::DatabaseConfig;
 use crate::setting::{Complaints, Duration, Size};
 
@@ -18,42 +19,23 @@ const BYTES_MIN: Size = Size::from_mib(1);
 
 /// Complains about everything that the schema cannot see.
 pub(super) fn check(root: &Root, env: &Environment, complaints: &mut Complaints) {
-    complaints.within("database", |complaints| database(&root.database, env, complaints));
+    let lookup = |name: &str| env.get(name);
+    complaints.within("database", |complaints| root.database.check(&lookup, complaints));
     if root.drain.deadline.get().is_zero() {
         complaints.add(&["drain", "deadline"], "is zero: a drain needs time; write 25s");
     }
     for (name, config) in &root.relays {
         complaints.within("relays", |complaints| {
             complaints.within(name, |complaints| {
-                relay(config, root.database_of(config), (env, complaints))
+                relay(config, root.database_of(config), (env, complaints));
             });
         });
     }
 }
 
-fn database(config: &DatabaseConfig, env: &Environment, complaints: &mut Complaints) {
-    if let Ok(url) = config.url.resolve(&|name| env.get(name))
-        && !is_database_url(url.expose())
-    {
-        complaints.add(
-            &["url"],
-            "is no Postgres URL; write postgres://user:password@host:5432/name",
-        );
-    }
-    complaints.within("tls", |complaints| config.tls.check(complaints));
-}
-
-fn is_database_url(text: &str) -> bool {
-    match text.split_once("://") {
-        Some((scheme, rest)) => matches!(scheme, "postgres" | "postgresql") && !rest.is_empty(),
-        // libpq's own form: `host=… user=…`.
-        None => text.contains('='),
-    }
-}
-
 fn relay(relay: &RelayConfig, of: &DatabaseConfig, (env, complaints): (&Environment, &mut Complaints)) {
     if let Some(own) = &relay.database {
-        complaints.within("database", |complaints| database(own, env, complaints));
+        complaints.within("database", |complaints| own.check(&|name| env.get(name), complaints));
     }
     bounds(relay, complaints);
     if let Some(table) = relay.written_table().filter(|table| !is_table(table)) {
@@ -64,10 +46,20 @@ fn relay(relay: &RelayConfig, of: &DatabaseConfig, (env, complaints): (&Environm
     }
     complaints.within("route", |complaints| fields(relay, &relay.route, complaints));
     complaints.within("dead_letter", |complaints| {
-        fields(relay, &relay.dead_letter, complaints)
+        fields(relay, &relay.dead_letter, complaints);
     });
+    require(relay, &relay.guarantees(of, &|name| env.get(name)), complaints);
+}
+
+/// What is required and does not hold, as far as the configuration shows it.
+fn require(relay: &RelayConfig, guarantees: &[Guarantee], complaints: &mut Complaints) {
     for (index, required) in relay.require.iter().enumerate() {
-        if let Some(sentence) = broken(*required, (relay, of), env) {
+        let level = required.level();
+        if let Some(broken) = guarantees
+            .iter()
+            .find(|guarantee| guarantee.level == level && !guarantee.holds)
+        {
+            let sentence = format!("{} does not hold: {}", level.as_str(), broken.reason);
             complaints.add(&["require", &index.to_string()], sentence);
         }
     }
@@ -119,7 +111,7 @@ fn is_table(text: &str) -> bool {
 
 /// The schema allows the fields of every broker; here it is known which one is meant.
 fn fields(relay: &RelayConfig, route: &RouteConfig, complaints: &mut Complaints) {
-    let backend = relay.to.backend();
+    let backend = relay.to.backend().config;
     for field in route.fields.keys() {
         if !backend.route.iter().any(|known| known.name == field) {
             let known: Vec<&str> = backend.route.iter().map(|known| known.name).collect();
@@ -130,22 +122,5 @@ fn fields(relay: &RelayConfig, route: &RouteConfig, complaints: &mut Complaints)
             );
             complaints.add(&[field], sentence);
         }
-    }
-}
-
-/// Why a promise cannot hold, as far as the file shows it.
-fn broken(required: Require, (relay, of): (&RelayConfig, &DatabaseConfig), env: &Environment) -> Option<&'static str> {
-    match required {
-        Require::EffectOnce => {
-            Some("effect_once is a promise of consumers; a relay delivers at least once, so remove it")
-        }
-        Require::Tls if !(relay.to.backend().encrypted)(relay.to.settings()) => {
-            Some("tls is required, but `to` has none; write `tls: {}` there")
-        }
-        Require::Tls if !of.encrypted(&|name| env.get(name)) => Some(
-            "tls is required, but the database's URL does not demand it; add sslmode=require, or set database.tls.ca",
-        ),
-        // What the broker and the source can do is known where they are opened.
-        Require::Tls | Require::NoLoss | Require::Order => None,
     }
 }

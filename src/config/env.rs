@@ -34,6 +34,13 @@ impl Environment {
         environment
     }
 
+    /// The same with another value for one variable.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.texts.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// The value of a variable, as secrets and well-known variables ask for it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<String> {

@@ -8,7 +8,7 @@ use super::{origin, schema, show, validate};
 use crate::setting::{DURATION, FILE, SECRET, SIZE};
 
 /// What stands for the name of a relay.
-const NAME: &str = "<name>";
+pub(super) const NAME: &str = "<name>";
 
 /// The page of a key. `relays.*.limits.batch`, `relays.orders.limits.batch` and `limits.batch` mean the same.
 ///
@@ -24,7 +24,7 @@ pub fn explain(key: &str) -> Result<String, String> {
     match (schema::at(&path), schema::at(&of_relay)) {
         (Some(schema), _) => Ok(page(&named(path), schema)),
         (None, Some(schema)) => Ok(page(&of_relay, schema)),
-        (None, None) => Err(unknown(key, &path)),
+        (None, None) => Err(unknown(key, &[path, of_relay])),
     }
 }
 
@@ -34,7 +34,7 @@ fn named(mut path: Vec<String>) -> Vec<String> {
         && root == "relays"
         && !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     {
-        *name = NAME.to_owned();
+        NAME.clone_into(name);
     }
     path
 }
@@ -53,15 +53,19 @@ fn page(path: &[String], schema: &Value) -> String {
     if let Some(default) = default(schema) {
         let _ = writeln!(page, "  default   {default}");
     }
-    let section = schema.get("properties").is_some() && schema::format(schema).is_none();
+    let section = schema::wants(schema, "object") && schema::format(schema).is_none();
     if file_only(path) {
         let _ = writeln!(page, "  variable  none: in a file only");
     } else if !section && !path.is_empty() {
         let _ = writeln!(page, "  variable  {}", origin::variable(path));
     }
-    if section {
+    let named = schema
+        .get("additionalProperties")
+        .and_then(|named| named.get("description"));
+    let keys: Vec<&str> = schema::keys(schema).chain(named.map(|_| NAME)).collect();
+    if section && !keys.is_empty() {
         let _ = writeln!(page, "  keys");
-        for key in schema::keys(schema) {
+        for key in keys {
             let first = schema::step(schema, key).map(doc).unwrap_or_default();
             let _ = writeln!(page, "    {key:14}  {}", sentence(first));
         }
@@ -69,19 +73,17 @@ fn page(path: &[String], schema: &Value) -> String {
     page
 }
 
-fn unknown(key: &str, path: &[String]) -> String {
-    let known = (0..path.len())
-        .rev()
-        .find_map(|end| Some((end, schema::at(&path[..end])?)));
-    let (end, schema) = known.unwrap_or((0, schema::published()));
-    let meant =
-        validate::closest(&path[end], schema::keys(schema)).map(|meant| [&path[..end], &[meant.to_owned()]].concat());
+fn unknown(key: &str, paths: &[Vec<String>; 2]) -> String {
+    let meant = paths.iter().find_map(|path| {
+        let (end, schema) = (0..path.len())
+            .rev()
+            .find_map(|end| Some((end, schema::at(&path[..end])?)))?;
+        let meant = validate::closest(&path[end], schema::keys(schema))?.to_owned();
+        Some([&path[..end], &[meant]].concat().join("."))
+    });
     match meant {
-        Some(meant) => format!("there is no key `{key}`; did you mean `{}`?", meant.join(".")),
-        None => format!(
-            "there is no key `{key}`; known there: {}",
-            schema::keys(schema).collect::<Vec<_>>().join(", ")
-        ),
+        Some(meant) => format!("there is no key `{key}`; did you mean `{meant}`?"),
+        None => format!("there is no key `{key}`; `twinbox config explain` lists them"),
     }
 }
 
@@ -105,6 +107,7 @@ pub(super) fn default(schema: &Value) -> Option<String> {
     match (schema.get("x-default"), schema.get("default")) {
         (Some(Value::String(depends)), _) => Some(depends.clone()),
         (_, Some(Value::String(value))) => Some(show::text(value)),
+        (_, Some(Value::Object(map))) if map.is_empty() => Some("{}".to_owned()),
         (_, Some(Value::Object(map))) => {
             let entries = map
                 .iter()
@@ -116,7 +119,8 @@ pub(super) fn default(schema: &Value) -> Option<String> {
     }
 }
 
-fn kind(schema: &Value) -> String {
+/// Its type in words.
+pub(super) fn kind(schema: &Value) -> String {
     if let Some(Value::Array(values)) = schema.get("enum") {
         return values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" | ");
     }

@@ -88,16 +88,10 @@ fn entry(text: &mut String, schema: &Value, path: &mut Vec<String>) {
 
 /// The default, or something of the right type.
 fn example(schema: &Value) -> String {
-    let default = explain::default(schema);
-    match default {
-        // A default in words is no value; the template of a route is.
+    match explain::default(schema) {
+        // What depends on something else is quoted: its braces and brackets are no YAML.
         Some(default) if schema.get("x-default").is_some() => {
-            let first = default.split(", under").next().unwrap_or_default();
-            if first.starts_with('{') {
-                format!("\"{first}\"")
-            } else {
-                format!("\"\" # default: {first}")
-            }
+            format!("\"{}\"", default.split(", under").next().unwrap_or_default())
         }
         Some(default) => default,
         None => match schema
@@ -106,7 +100,6 @@ fn example(schema: &Value) -> String {
             .and_then(Value::as_str)
         {
             Some(first) => first.to_owned(),
-            None if schema::wants(schema, "array") => "[]".to_owned(),
             None if schema::wants(schema, "object") && schema::format(schema).is_none() => "{}".to_owned(),
             None if schema::wants(schema, "integer") => {
                 schema.get("minimum").map_or_else(String::new, Value::to_string)

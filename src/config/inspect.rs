@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::env::Environment;
 use super::origin::{Path, variable};
+use super::relay::backends;
 use super::schema;
-use crate::broker::CONFIGS;
 use crate::setting::{Complaint, Complaints, FILE, SECRET, Secret, SecretError, Settings};
 
 /// Complains about what is written in `value`, and about secrets that the defaults need.
@@ -20,7 +20,11 @@ pub(super) fn inspect(value: &Value, env: &Environment) -> Vec<Complaint> {
     if unused(value) {
         filled.as_object_mut().map(|root| root.remove("database"));
     }
-    let mut walk = Walk { env, found: Vec::new() };
+    let mut walk = Walk {
+        env,
+        written: value,
+        found: Vec::new(),
+    };
     walk.value(&filled, schema::published(), &mut Path::new());
     let mut complaints = Complaints::default();
     complaints.within("relays", |complaints| brokers(value, complaints));
@@ -37,7 +41,7 @@ fn unused(value: &Value) -> bool {
 /// Lets each relay's broker look at its settings.
 fn brokers(value: &Value, complaints: &mut Complaints) {
     for (name, relay) in value.get("relays").and_then(Value::as_object).into_iter().flatten() {
-        for backend in CONFIGS {
+        for backend in backends() {
             if let Some(settings) = relay.get("to").and_then(|to| to.get(backend.name)) {
                 complaints.within(name, |complaints| {
                     complaints.within("to", |complaints| {
@@ -52,6 +56,8 @@ fn brokers(value: &Value, complaints: &mut Complaints) {
 
 struct Walk<'a> {
     env: &'a Environment,
+    /// Without defaults.
+    written: &'a Value,
     found: Vec<Complaint>,
 }
 
@@ -100,13 +106,19 @@ impl Walk<'_> {
             return;
         };
         let sentence = match &error {
-            SecretError::NotSet(_) => {
+            SecretError::NotSet(_)
+                if path
+                    .iter()
+                    .try_fold(self.written, |value, key| value.get(key))
+                    .is_none() =>
+            {
                 let key = path.last().map_or("", String::as_str);
                 let variable = variable(path);
                 format!(
                     "{error}; set it, or write `{key}: {{ env: NAME }}` or `{key}: {{ file: PATH }}`, or set {variable}"
                 )
             }
+            SecretError::NotSet(_) => format!("{error}; set it, or name another"),
             _ => error.to_string(),
         };
         self.found.push(Complaint {

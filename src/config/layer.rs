@@ -185,7 +185,9 @@ pub(super) fn merge(mut layers: Vec<Layer>) -> Merged {
     layers.reverse();
     for index in 1..layers.len() {
         let (stronger, weaker) = layers.split_at_mut(index);
-        stronger.iter().for_each(|stronger| weaker[0].give_way(stronger));
+        for stronger in stronger {
+            weaker[0].give_way(stronger);
+        }
     }
     let figment = layers
         .iter()

@@ -76,7 +76,7 @@ pub(super) fn assemble(
 ) -> Result<Assembled, Problems> {
     let mut problems = Problems::default();
     let mut layers = read_files(files, env, &mut problems);
-    if !problems.is_empty() {
+    if problems.unreadable() {
         return Err(problems.sorted());
     }
     layers.push(variables(env, &mut problems));
@@ -158,8 +158,10 @@ fn read_text(path: &FilePath) -> Result<String, (u64, String)> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        let line = 1 + error.as_bytes()[..valid].iter().filter(|byte| **byte == b'\n').count() as u64;
-        (line, "is not UTF-8 here; save it as UTF-8".to_owned())
+        let lines = String::from_utf8_lossy(&error.as_bytes()[..valid])
+            .matches('\n')
+            .count();
+        (1 + lines as u64, "is not UTF-8 here; save it as UTF-8".to_owned())
     })
 }
 
@@ -211,7 +213,9 @@ fn root(mut value: Value) -> Option<Root> {
         if findings.is_empty() {
             break;
         }
-        findings.iter().for_each(|(path, _, _)| prune(&mut value, path));
+        for (path, _, _) in &findings {
+            prune(&mut value, path);
+        }
     }
     Root::deserialize(value).ok()
 }

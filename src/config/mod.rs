@@ -28,6 +28,7 @@ mod load;
 mod node;
 mod origin;
 mod problem;
+mod reference;
 mod relay;
 mod retention;
 mod root;
@@ -36,6 +37,10 @@ mod schema;
 mod show;
 mod validate;
 
+#[cfg(test)]
+#[cfg(feature = "kafka")]
+mod tests;
+
 pub use crate::setting::{Duration, Secret, Size};
 pub use env::Environment;
 pub use explain::explain;
@@ -43,6 +48,7 @@ pub use init::relay_template;
 pub use load::{Loaded, load};
 pub use origin::Origin;
 pub use problem::{Problem, Problems};
+pub use reference::reference;
 pub use relay::{
     CursorConfig, Envelope, Limits, OnReject, RelayConfig, Require, RetryConfig, SourceConfig, Start, ToConfig, Wake,
 };

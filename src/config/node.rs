@@ -66,7 +66,6 @@ fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: DEPTH_MAX,
-            flow_nesting_limit: DEPTH_MAX,
             max_nodes: NODES_MAX,
             max_events: NODES_MAX * 3,
         },

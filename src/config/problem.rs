@@ -52,6 +52,11 @@ impl Problems {
         self.list.is_empty()
     }
 
+    /// Whether a whole file is missing from what follows.
+    pub(super) fn unreadable(&self) -> bool {
+        self.list.iter().any(|problem| problem.path == WHOLE_FILE)
+    }
+
     /// A problem with a whole file.
     pub(super) fn file(&mut self, origin: Origin, sentence: impl Into<String>) {
         self.list.push(Problem {

@@ -10,25 +10,26 @@ use serde_json::Value;
 
 use super::retention::Retention;
 use super::route::{self, RouteConfig};
-use crate::broker::CONFIGS;
+use crate::broker::{BACKENDS, Backend};
+use crate::delivery::guarantee::{self, Facts, Guarantee, Level};
 use crate::delivery::{Route, TemplateError};
 use crate::postgres::config::DatabaseConfig;
 use crate::setting::{BackendConfig, Duration, Settings, Size, one_of};
 
 /// Rows fetched at once: 1,000 keep a round trip below a tenth of the work it brings.
-pub const BATCH_DEFAULT: u32 = 1_000;
+const BATCH_DEFAULT: u32 = 1_000;
 /// Ten batches: enough to keep a broker 10 ms away busy.
-pub const IN_FLIGHT_DEFAULT: u32 = 10_000;
+const IN_FLIGHT_DEFAULT: u32 = 10_000;
 /// Half of the resident set that a relay aims at.
-pub const BYTES_DEFAULT: Size = Size::from_mib(32);
+const BYTES_DEFAULT: Size = Size::from_mib(32);
 /// A frozen holder is replaced after this long; three renewals fit in.
-pub const LEASE_DEFAULT: Duration = Duration::from_secs(10);
+const LEASE_DEFAULT: Duration = Duration::from_secs(10);
 /// A hiccup of a broker is over by then.
-pub const FIRST_DEFAULT: Duration = Duration::from_millis(200);
+const FIRST_DEFAULT: Duration = Duration::from_millis(200);
 /// From here on a lane is stored as a letter while others flow.
-pub const MAX_DEFAULT: Duration = Duration::from_secs(60);
+const MAX_DEFAULT: Duration = Duration::from_secs(60);
 /// With the default rests about ten minutes of failures that speak of the message.
-pub const ATTEMPTS_DEFAULT: u32 = 12;
+const ATTEMPTS_DEFAULT: u32 = 12;
 
 /// One relay.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -126,7 +127,7 @@ pub enum Wake {
 /// The broker a relay publishes to, with its settings.
 #[derive(Debug, Clone)]
 pub struct ToConfig {
-    backend: &'static BackendConfig,
+    backend: &'static Backend,
     settings: Settings,
 }
 
@@ -221,6 +222,18 @@ impl RelayConfig {
         cursor.table.as_deref()
     }
 
+    /// What holds for this relay with that database, each with its reason. `env` is the environment: the database's URL
+    /// may stand there.
+    pub fn guarantees(&self, database: &DatabaseConfig, env: &dyn Fn(&str) -> Option<String>) -> [Guarantee; 4] {
+        let backend = self.to.backend;
+        guarantee::relay(Facts {
+            broker: backend.capabilities,
+            passes_rejected: self.on_reject == OnReject::DeadLetter,
+            broker_encrypted: (backend.config.encrypted)(&self.to.settings),
+            database_encrypted: database.encrypted(env),
+        })
+    }
+
     /// The route, with the broker's defaults where nothing is written.
     ///
     /// # Errors
@@ -238,12 +251,27 @@ impl RelayConfig {
     }
 }
 
+// === impl Require ===
+
+impl Require {
+    /// The promise that is asked for.
+    #[must_use]
+    pub const fn level(self) -> Level {
+        match self {
+            Self::NoLoss => Level::NoLoss,
+            Self::Order => Level::Order,
+            Self::EffectOnce => Level::EffectOnce,
+            Self::Tls => Level::Tls,
+        }
+    }
+}
+
 // === impl ToConfig ===
 
 impl ToConfig {
     /// The broker, as the table of brokers knows it.
     #[must_use]
-    pub const fn backend(&self) -> &'static BackendConfig {
+    pub const fn backend(&self) -> &'static Backend {
         self.backend
     }
 
@@ -256,7 +284,7 @@ impl ToConfig {
 
 impl PartialEq for ToConfig {
     fn eq(&self, other: &Self) -> bool {
-        self.backend.name == other.backend.name && self.settings == other.settings
+        self.backend.config.name == other.backend.config.name && self.settings == other.settings
     }
 }
 
@@ -266,7 +294,7 @@ impl<'de> Deserialize<'de> for ToConfig {
         let (Some((name, settings)), None) = (map.next(), map.next()) else {
             return Err(D::Error::custom("names exactly one broker"));
         };
-        let backend = CONFIGS.iter().find(|backend| backend.name == name);
+        let backend = BACKENDS.iter().find(|backend| backend.config.name == name);
         let backend =
             backend.ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&name), &"a broker of this build"))?;
         Ok(Self {
@@ -282,11 +310,7 @@ impl JsonSchema for ToConfig {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        one_of(
-            CONFIGS
-                .iter()
-                .map(|backend| (backend.name, (backend.schema)(generator))),
-        )
+        one_of(backends().map(|backend| (backend.name, (backend.schema)(generator))))
     }
 }
 
@@ -326,6 +350,11 @@ impl Default for RetryConfig {
             attempts: ATTEMPTS_DEFAULT,
         }
     }
+}
+
+/// The brokers of this build, as the configuration knows them.
+pub(super) fn backends() -> impl Iterator<Item = &'static BackendConfig> {
+    BACKENDS.iter().map(|backend| &backend.config)
 }
 
 const fn lease_default() -> Duration {

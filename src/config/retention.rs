@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::setting::{DURATION, Duration, Format};
 
 /// A day: long enough to see on Monday morning's first coffee what Sunday did wrong, and replay it.
-pub const RETENTION_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
+const RETENTION_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long published rows stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

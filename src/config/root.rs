@@ -11,9 +11,9 @@ use crate::postgres::config::DatabaseConfig;
 use crate::setting::{Duration, Format, Secret};
 
 /// Loopback: nobody else sees it until somebody decides so.
-pub const LISTEN_DEFAULT: &str = "127.0.0.1:9640";
+const LISTEN_DEFAULT: &str = "127.0.0.1:9640";
 /// Kubernetes kills after 30 s by default: five of them stay for the telemetry and the exit.
-pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(25);
+const DEADLINE_DEFAULT: Duration = Duration::from_secs(25);
 
 /// The names of relays: what a Kubernetes label, a variable and a table can all hold.
 pub(super) const NAME_PATTERN: &str = "^(?!.*__)[a-z][a-z0-9_]{0,39}$";

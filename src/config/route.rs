@@ -7,8 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use super::relay::{Envelope, RelayConfig};
-use crate::broker::CONFIGS;
+use super::relay::{Envelope, RelayConfig, backends};
 use crate::delivery::{Route, Template, TemplateError, TemplateUse};
 use crate::setting::{Format, RouteField};
 
@@ -76,7 +75,7 @@ pub(super) fn dead_letter_schema(_: &mut SchemaGenerator) -> Schema {
 /// The fields of all brokers; whether a field belongs to the relay's broker is checked where that is known.
 fn schema(format: &Format, default: impl Fn(&RouteField) -> String) -> Schema {
     let mut properties = Map::new();
-    for field in CONFIGS.iter().flat_map(|backend| backend.route) {
+    for field in backends().flat_map(|backend| backend.route) {
         let property = json!({
             "type": "string", "format": format.name, "minLength": 1,
             "description": field.doc, "x-default": default(field),
@@ -86,7 +85,7 @@ fn schema(format: &Format, default: impl Fn(&RouteField) -> String) -> Schema {
     let key_default = if format.name == TEMPLATE.name {
         KEY_DEFAULT
     } else {
-        "that of `route`"
+        "<route.key>"
     };
     properties.insert(
         "key".to_owned(),
@@ -111,7 +110,7 @@ pub(super) fn effective(relay: &RelayConfig, used: TemplateUse) -> impl Iterator
         TemplateUse::Route => &relay.route,
         TemplateUse::DeadLetter => &relay.dead_letter,
     };
-    relay.to.backend().route.iter().map(move |field| {
+    relay.to.backend().config.route.iter().map(move |field| {
         let default = match (used, relay.envelope) {
             (TemplateUse::DeadLetter, _) => field.default_dead_letter,
             (TemplateUse::Route, Envelope::Debezium) => field.default_debezium.unwrap_or(field.default),

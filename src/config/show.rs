@@ -147,7 +147,8 @@ fn scalar(value: &Value, schema: &Value) -> String {
 
 /// A text as YAML: bare where that is safe, else as JSON writes it, which YAML reads.
 pub(super) fn text(text: &str) -> String {
-    let bare = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
+    let quantity = text.starts_with(|c: char| c.is_ascii_digit()) && text.ends_with(['s', 'm', 'h', 'd', 'B']);
+    let bare = (quantity || text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/'))
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c))
         && !matches!(
             text.to_ascii_lowercase().as_str(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Boxed, Publisher};
+use super::{Boxed, Publisher, Remembered};
 use crate::delivery::{Address, Capabilities, Failure};
 use crate::message::Message;
 
@@ -74,6 +74,12 @@ pub trait Broker: Send + Sync {
 
     /// How a dead letter is described in this broker's world.
     fn rejection_headers(&self) -> RejectionHeaders;
+
+    /// What earlier publishers saw, as the caller kept it (S14); the next `publisher` starts from it. Without it, it
+    /// starts from what the broker shows.
+    fn remember(&self, known: Vec<Remembered>) {
+        drop(known);
+    }
 
     /// Opens a publisher. A broker that is away is no error here: its publisher's receipts say so.
     fn publisher(&self) -> Boxed<'_, Result<Arc<dyn Publisher>, Failure>>;

@@ -4,16 +4,20 @@
 //! The caller promises, Cancellation, Errors, What the suite checks. The conformance test of a promise carries its number.
 
 mod broker;
+mod destinations;
 mod lease;
 mod letters;
 mod outbox;
+mod outlook;
 mod publisher;
 mod source;
 
 pub use broker::{Broker, Finding, Grade, Rejection, RejectionHeaders};
+pub use destinations::Destinations;
 pub use lease::{Held, Lease};
 pub use letters::{Append, CloseRun, DueLane, Kept, Letter, LetterId, LetterStore, Next, Park, StoreRun};
-pub use outbox::{Opened, Outbox};
+pub use outbox::{Opened, Outbox, Upkeep};
+pub use outlook::{Health, Incident, Outlook, Remembered};
 pub use publisher::{Answer, Outbound, Publisher, Receipt, Ticket};
 pub use source::{Backlog, Page, Progress, Room, Source};
 

@@ -1,8 +1,9 @@
 //! The database side of one relay: who may act, what is to be sent, what is blocked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Boxed, Held, Lease, LetterStore, Source, StoreError};
+use super::{Boxed, Destinations, Held, Lease, LetterStore, Source, StoreError};
 
 /// What the holder of a lease works with.
 pub struct Opened {
@@ -10,6 +11,10 @@ pub struct Opened {
     pub source: Box<dyn Source>,
     /// Where blocked lanes are kept.
     pub letters: Arc<dyn LetterStore>,
+    /// What is remembered of destinations.
+    pub destinations: Arc<dyn Destinations>,
+    /// What is tidied beside the work.
+    pub upkeep: Arc<dyn Upkeep>,
     /// Something that happened to the source since it was last open, survived, to be told (a promotion, for example).
     pub told: Vec<StoreError>,
 }
@@ -39,6 +44,27 @@ pub trait Outbox: Send + Sync {
 
     /// Opens source and letters under a lease.
     fn open(&self, held: &Held) -> Boxed<'_, Result<Opened, StoreError>>;
+}
+
+/// What is done to the store again and again while a lease is held, and nobody waits for: deleting what is settled and old.
+///
+/// # Promises
+/// * **P1** A step touches only what every relay has settled and no retention keeps, and only under the fence.
+///
+/// # The caller promises
+/// One step at a time.
+///
+/// # Cancellation
+/// A dropped step may have been done; dropping it loses nothing.
+///
+/// # Errors
+/// As for a source.
+///
+/// # What the suite checks
+/// P1.
+pub trait Upkeep: Send + Sync {
+    /// One short step; how long to wait before the next.
+    fn step(&self) -> Boxed<'_, Result<Duration, StoreError>>;
 }
 
 impl std::fmt::Debug for Opened {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Boxed;
+use super::{Boxed, Outlook};
 use crate::delivery::{Address, Failure};
 use crate::message::Message;
 
@@ -74,10 +74,17 @@ pub trait Publisher: Send + Sync {
     /// Hands the batch over; returns when the client has taken it, not when it is durable.
     fn publish(&self, batch: Vec<Outbound>) -> Boxed<'_, ()>;
 
-    /// Waits for the next receipts, at least one.
+    /// Waits for the next receipts, at least one; after `close` there are none, and it answers at once.
     fn receipts(&self) -> Boxed<'_, Vec<Answer>>;
 
     /// Sends nothing more: purges what is queued, waits at most `deadline` for what is on the wire, and answers all that
     /// is left, unknown outcomes as transient failures.
     fn close(&self, deadline: Duration) -> Boxed<'_, Vec<Answer>>;
+
+    /// What was seen since the last call, beside receipts. Cheap: asked at every tick.
+    ///
+    /// While a broker is away, receipts stay out; this is how the caller learns why.
+    fn outlook(&self) -> Outlook {
+        Outlook::default()
+    }
 }

@@ -10,7 +10,7 @@ use crate::message::{Message, Position};
 pub struct Room {
     /// Messages.
     pub messages: usize,
-    /// Bytes of [`Message::cost`].
+    /// Bytes of [`Content::cost`](crate::message::Content::cost).
     pub bytes: usize,
 }
 
@@ -49,15 +49,17 @@ pub struct Backlog {
 /// * **P3** After a crash and a new opening, every message that no [`Source::confirm`] called settled comes again, with
 ///   the same position and the same bytes, in the same order.
 /// * **P4** `confirm` is idempotent and monotone. What it calls settled may be forgotten; nothing else ever is.
-/// * **P5** Messages of a page fit into the [`Room`], but a page is never empty only because its first message is too
-///   large: such a message comes with its body withheld.
+/// * **P5** Messages of a page fit into the [`Room`]. A message that is larger than any room (the budget as a whole, which
+///   the source was told) comes with its body withheld; one that is only larger than this room makes an empty page with
+///   `more`: ask again with more room.
 ///
 /// # The caller promises
 /// One call at a time; a `Progress` whose `rest` names only positions that it was given; no call after `close`.
 ///
 /// # Cancellation
 /// `idle` may be dropped at any time. The other futures are awaited to their end; dropping one loses nothing, but the
-/// source must be opened again.
+/// source must be opened again, under a lease acquired anew (S16). So it is after [`StoreError::Away`] whose outcome is
+/// unknown: the source then answers `Away` to everything.
 ///
 /// # Errors
 /// [`StoreError::Fenced`]: the lease is lost. [`StoreError::Away`]: try again with backoff. [`StoreError::Incident`]:

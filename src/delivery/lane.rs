@@ -99,6 +99,14 @@ impl LaneName {
     }
 }
 
+impl LaneName {
+    /// What logs say instead of the name, which holds the key.
+    #[must_use]
+    pub fn hash_text(&self) -> String {
+        Key::from(self.as_str()).hash_text()
+    }
+}
+
 impl From<&str> for LaneName {
     fn from(stored: &str) -> Self {
         Self(stored.into())
@@ -159,6 +167,33 @@ mod tests {
             b in (prop::collection::vec(".{0,4}", 1..3), prop::collection::vec(any::<u8>(), 0..6)),
         ) {
             prop_assert_eq!(a == b, name(&a.0, Some(&a.1)) == name(&b.0, Some(&b.1)));
+        }
+    }
+
+    /// Every lane of one or two short parts over the letters that mean something in a name.
+    #[test]
+    fn s08_no_two_lanes_of_the_marks_share_a_name() {
+        let words = |longest: u32| {
+            let longer = |shorter: Vec<String>| {
+                let grown = shorter
+                    .iter()
+                    .flat_map(|word| "/=@%a".chars().map(move |mark| format!("{word}{mark}")));
+                std::iter::once(String::new()).chain(grown).collect()
+            };
+            (0..longest).fold(vec![String::new()], |shorter, _| longer(shorter))
+        };
+        let ones = words(2).into_iter().map(|part| vec![part]);
+        let twos = words(2)
+            .into_iter()
+            .flat_map(|first| words(2).into_iter().map(move |second| vec![first.clone(), second]));
+        let mut names = std::collections::HashMap::new();
+        for parts in ones.chain(twos) {
+            let keys = words(1).into_iter().map(Some).chain([None]);
+            for key in keys {
+                let name = name(&parts, key.as_ref().map(String::as_bytes));
+                let other = names.insert(name.clone(), (parts.clone(), key.clone()));
+                assert_eq!(other, None, "{name:?} is also the name of {parts:?}, {key:?}");
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! of that message, never an empty name (a missing *key* is no key).
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use super::{Address, Destination, Failure, FailureKind};
@@ -145,6 +146,16 @@ impl Route {
         Self { fields, key, headers }
     }
 
+    /// The destination of every message, when no field has a placeholder.
+    #[must_use]
+    pub fn constant(&self) -> Option<Destination> {
+        let text = |field: &Template| match field.0.as_slice() {
+            [Piece::Text(text)] => Some(text.clone()),
+            _ => None,
+        };
+        self.fields.iter().map(text).collect()
+    }
+
     /// The key of a message: the row's own bytes for the usual `{aggregateid}`.
     fn key(&self, message: &Message, topic: &str) -> Option<Key> {
         if self.key.0 == [Piece::AggregateId] {
@@ -153,6 +164,30 @@ impl Route {
         let mut text = String::new();
         self.key.render(message, topic, &mut text).ok()?;
         Some(Key::from(text.as_str()))
+    }
+}
+
+impl fmt::Display for Route {
+    /// The templates of the destination and the key: what decides which lane a message belongs to (S36).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for field in &self.fields {
+            write!(f, "{field} ")?;
+        }
+        write!(f, "key {}", self.key)
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => f.write_str(text),
+            Piece::AggregateType => f.write_str("{aggregatetype}"),
+            Piece::AggregateId => f.write_str("{aggregateid}"),
+            Piece::Type => f.write_str("{type}"),
+            Piece::Id => f.write_str("{id}"),
+            Piece::Header(name) => write!(f, "{{header:{name}}}"),
+            Piece::Topic => f.write_str("{topic}"),
+        })
     }
 }
 

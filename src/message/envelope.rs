@@ -70,9 +70,9 @@ pub enum ContentType {
     Binary,
 }
 
-// === impl Message ===
+// === impl Content ===
 
-impl Message {
+impl Content {
     /// What the message costs of the budget, in bytes.
     #[must_use]
     pub fn cost(&self) -> usize {
@@ -82,6 +82,8 @@ impl Message {
             + self.headers.bytes()
     }
 }
+
+// === impl Message ===
 
 impl From<Content> for Message {
     fn from(content: Content) -> Self {

@@ -5,6 +5,9 @@
 
 use std::sync::Arc;
 
+/// Header under which the JSON text of a `headers` column stands that is no object.
+pub const ODD_HEADERS: &str = "twinbox-headers";
+
 /// Names and values, shared between the clones of a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers(Option<Arc<[(Box<str>, Box<str>)]>>);

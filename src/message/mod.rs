@@ -8,6 +8,6 @@ mod key;
 mod position;
 
 pub use envelope::{Body, Content, ContentType, Message};
-pub use headers::Headers;
+pub use headers::{Headers, ODD_HEADERS};
 pub use key::Key;
 pub use position::{ParsePositionError, Position};

@@ -6,8 +6,8 @@
 //! # Why releasing a letter releases its lane
 //!
 //! A lane's letters go out from its head (R7). Giving back one from the middle would overtake the others, so a release
-//! selects the lanes that the letters are in, and its preview counts all that will go out. A discard drops the selected
-//! letters alone.
+//! selects the lanes that the letters are in, and what stands with them in their lanes goes out, too. A discard drops the
+//! selected letters alone.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -101,6 +101,29 @@ pub struct Entry {
     pub source: Option<EntrySource>,
 }
 
+/// One letter with everything that is known about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Detail {
+    /// As listed.
+    #[serde(flatten)]
+    pub entry: Entry,
+    /// The blocked lane it is in.
+    pub lane: String,
+    /// What kind of thing it is about.
+    pub aggregatetype: Option<String>,
+    /// The event's type.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// The row's own headers.
+    pub headers: Option<serde_json::Value>,
+    /// The trace of the transaction that wrote the row.
+    pub traceparent: Option<String>,
+    /// When the row was inserted.
+    pub occurred_at: Option<Timestamp>,
+    /// The payload; bytes that are no text are hexadecimal.
+    pub payload: Option<String>,
+}
+
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EntryError {
@@ -129,7 +152,7 @@ pub struct EntrySource {
 /// The place where letters are seen and changed.
 ///
 /// # Promises
-/// * **P1** `count` and `list` change nothing.
+/// * **P1** `count`, `list` and `show` change nothing.
 /// * **P2** `apply` changes what `count` of the same selection counted, less what was settled in between, and writes the
 ///   audit row in the same transaction.
 ///
@@ -153,6 +176,9 @@ pub trait Desk: Send + Sync {
 
     /// Open and dead letters in lane and place order, at most `limit`.
     fn list(&self, selection: Selection, limit: u32) -> Boxed<'_, Result<Vec<Entry>, Failure>>;
+
+    /// One letter, open or closed.
+    fn show(&self, id: i64) -> Boxed<'_, Result<Option<Detail>, Failure>>;
 }
 
 // === impl Selection ===

@@ -1,5 +1,6 @@
-//! Finite jobs of an operator: doctor, retention, letters.
+//! Finite jobs of an operator: doctor, letters.
 //!
 //! Floor 4. They drive traits and know no vendor; what they report is values, rendered by `cli` and `app`.
 
+pub mod doctor;
 pub mod letters;

@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::setting::Secret;
+use super::target::{Target, TlsMode};
+use crate::setting::{Complaints, Secret};
 
 pub use crate::setting::TlsConfig;
 
@@ -42,13 +43,29 @@ impl Default for DatabaseConfig {
 }
 
 impl DatabaseConfig {
+    /// Complains about a URL that cannot be used and half a client certificate; the database is the current section. A
+    /// secret that is not there is somebody else's complaint.
+    pub fn check(&self, env: &dyn Fn(&str) -> Option<String>, complaints: &mut Complaints) {
+        let before = complaints.len();
+        complaints.within("tls", |complaints| self.tls.check(complaints));
+        if complaints.len() > before {
+            return;
+        }
+        if let Ok(url) = self.url.resolve(env)
+            && let Err(error) = Target::parse(url.expose(), &self.tls)
+        {
+            complaints.add(&["url"], error.to_string());
+        }
+    }
+
     /// Whether the connection is refused when it cannot be encrypted (`require: [tls]`).
     #[must_use]
     pub fn encrypted(&self, env: &dyn Fn(&str) -> Option<String>) -> bool {
-        self.tls.ca.is_some()
-            || self.url.resolve(env).is_ok_and(|url| {
-                let demands = |mode: &str| url.expose().contains(&format!("sslmode={mode}"));
-                demands("require") || demands("verify-ca") || demands("verify-full")
-            })
+        let target = self
+            .url
+            .resolve(env)
+            .ok()
+            .and_then(|url| Target::parse(url.expose(), &self.tls).ok());
+        target.is_some_and(|target| !matches!(target.mode(), TlsMode::Disable | TlsMode::Prefer))
     }
 }

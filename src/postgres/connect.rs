@@ -21,10 +21,12 @@ use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, Notification, SimpleQueryMessage};
 
+use super::config::DatabaseConfig;
 use super::failure::{Failure, Kind};
 use super::session::Session;
 use super::target::{Target, TargetError, TlsMode};
 use super::tls::{self, TlsError};
+use crate::delivery::{self, FailureKind};
 
 /// Oldest server that has what our statements use.
 pub const SERVER_VERSION_MIN: u32 = 14;
@@ -120,6 +122,20 @@ struct Greeting {
 // === impl ConnectError ===
 
 impl ConnectError {
+    /// The same in the words of the floors above.
+    #[must_use]
+    pub fn told(&self) -> delivery::Failure {
+        match self {
+            Self::Failed { failure, .. } => delivery::Failure {
+                message: self.to_string(),
+                ..failure.told()
+            },
+            Self::Silent { .. } => delivery::Failure::new(FailureKind::Unreachable, "timeout", self.to_string()),
+            Self::Standby { .. } => delivery::Failure::new(FailureKind::Transient, "standby", self.to_string()),
+            _ => delivery::Failure::new(FailureKind::Destination, "configuration", self.to_string()),
+        }
+    }
+
     /// What it means for whoever asked. A standby may be a failover in progress.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -140,6 +156,22 @@ impl Connector {
             resolve: Arc::new(resolve),
             session,
         }
+    }
+
+    /// To the configured database; secret and files are read again at every connect. `env` is the environment.
+    pub fn to(
+        database: &DatabaseConfig,
+        session: Session,
+        env: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        let (url, tls) = (database.url.clone(), database.tls.clone());
+        let resolve = move || {
+            let url = url
+                .resolve(&env)
+                .map_err(|error| ConnectError::Secret(error.to_string()))?;
+            Ok(Target::parse(url.expose(), &tls)?)
+        };
+        Self::new(resolve, session)
     }
 
     /// Always the same target: tests and one-off commands.
@@ -275,6 +307,10 @@ impl Direct {
 }
 
 /// Outer error: TLS files. Inner: what the server said.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the driver's task ends with its client; Direct::close and the pool's wrapper own it"
+)]
 async fn dial(target: &Target, config: &tokio_postgres::Config) -> Result<Result<Direct, Failure>, ConnectError> {
     let tls = tls::connector(target.mode(), target.files())?;
     let (client, mut connection) = match config.connect(tls).await {

@@ -8,6 +8,8 @@ use std::fmt;
 
 use tokio_postgres::error::{DbError, SqlState};
 
+use crate::delivery::{self, FailureKind};
+
 /// What a failure means for whoever asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -54,6 +56,20 @@ impl Failure {
     #[must_use]
     pub fn is(&self, state: &SqlState) -> bool {
         self.code.as_deref() == Some(state.code())
+    }
+
+    /// The same in the words of the floors above.
+    #[must_use]
+    pub fn told(&self) -> delivery::Failure {
+        let kind = match self.kind {
+            Kind::Transient if self.code.is_none() => FailureKind::Unreachable,
+            Kind::RetryNow | Kind::Transient => FailureKind::Transient,
+            Kind::Authentication | Kind::Configuration => FailureKind::Destination,
+            Kind::Message => FailureKind::Message,
+            Kind::Unknown => FailureKind::Unknown,
+        };
+        let code = self.code.clone().unwrap_or_else(|| "connection".to_owned());
+        delivery::Failure::new(kind, code, self.to_string())
     }
 
     fn said(error: &DbError) -> Self {
@@ -112,6 +128,12 @@ fn unsaid_kind(error: &tokio_postgres::Error, text: &str) -> (Kind, Option<&'sta
         return (
             Kind::Configuration,
             Some("the server has ssl = off, but the URL or `database.tls` asks for TLS"),
+        );
+    }
+    if text.contains("not valid for name") {
+        return (
+            Kind::Configuration,
+            Some("write a name in `database.url` that the server's certificate has"),
         );
     }
     if text.contains("certificate") || text.contains("TLS handshake") && text.contains("invalid") {

@@ -28,7 +28,7 @@ pub use ledger::Standing;
 pub use print::print;
 
 /// How often a file that met a lock time-out or a deadlock is tried; with five seconds each this is half a minute.
-const ATTEMPTS_MAX: u32 = 6;
+pub(super) const ATTEMPTS_MAX: u32 = 6;
 /// First half of the advisory lock's key; the second is the schema's name, hashed.
 const LOCK_CLASS: i32 = 0x7477_626d;
 
@@ -223,7 +223,7 @@ async fn retried(client: &mut Client, options: &Options, work: Work) -> Result<T
 
 /// Roles belong to the whole cluster, out of reach of our lock: two migrations may meet there ("tuple concurrently
 /// updated", a duplicate), and the second attempt finds everything made.
-fn again(failure: &Failure) -> bool {
+pub(super) fn again(failure: &Failure) -> bool {
     let met_another = ["23505", "42710", "XX000"].contains(&failure.code.as_deref().unwrap_or_default());
     failure.kind == Kind::RetryNow || met_another
 }
@@ -232,7 +232,7 @@ fn again(failure: &Failure) -> bool {
 async fn next(client: &mut Client, options: &Options) -> Result<Turn, MigrateError> {
     let mut what = "taking the migration lock".to_owned();
     let turn = async {
-        let transaction = begin(client, options).await?;
+        let transaction = begin(client, &options.schema).await?;
         "preparing the schema and the ledger".clone_into(&mut what);
         ledger::prepare(&transaction, &options.schema).await?;
         let ledger = ledger::read(&transaction, &options.schema).await?;
@@ -256,7 +256,7 @@ async fn next(client: &mut Client, options: &Options) -> Result<Turn, MigrateErr
 
 async fn roles(client: &mut Client, options: &Options) -> Result<Turn, MigrateError> {
     let done = async {
-        let transaction = begin(client, options).await?;
+        let transaction = begin(client, &options.schema).await?;
         transaction.batch_execute(&options.schema.render(files::ROLES)).await?;
         let wake = wake(&transaction, options).await?;
         transaction.commit().await?;
@@ -266,7 +266,10 @@ async fn roles(client: &mut Client, options: &Options) -> Result<Turn, MigrateEr
     done.map_err(|stop: Stop| stop.during("making roles and grants".to_owned()))
 }
 
-async fn begin<'a>(client: &'a mut Client, options: &Options) -> Result<Transaction<'a>, tokio_postgres::Error> {
+pub(super) async fn begin<'a>(
+    client: &'a mut Client,
+    schema: &Schema,
+) -> Result<Transaction<'a>, tokio_postgres::Error> {
     let transaction = client.transaction().await?;
     transaction
         .batch_execute(
@@ -274,9 +277,7 @@ async fn begin<'a>(client: &'a mut Client, options: &Options) -> Result<Transact
         )
         .await?;
     let lock = "select pg_advisory_xact_lock($1::int, hashtext($2::text))";
-    transaction
-        .execute(lock, &[&LOCK_CLASS, &options.schema.name()])
-        .await?;
+    transaction.execute(lock, &[&LOCK_CLASS, &schema.name()]).await?;
     Ok(transaction)
 }
 

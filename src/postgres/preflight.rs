@@ -12,6 +12,7 @@ mod rules;
 
 use tokio_postgres::Client;
 
+use super::adopt::{self, Adopted};
 use super::connect::{ConnectError, Connector, Direct};
 use super::failure::Failure;
 use super::identifier::{Schema, TableName};
@@ -70,6 +71,12 @@ pub async fn tables(client: &Client, schema: &Schema, table: &TableName) -> Resu
 async fn look(direct: &mut Direct, schema: &Schema, table: &TableName) -> Result<Vec<Finding>, Failure> {
     let mut found = tables(direct.client(), schema, table).await?;
     found.push(migrations(direct.client_mut(), schema).await);
+    found.extend(
+        adopt::adopted(direct.client(), schema)
+            .await?
+            .iter()
+            .map(|adopted| copied(adopted, schema)),
+    );
     Ok(found)
 }
 
@@ -83,7 +90,10 @@ async fn migrations(client: &mut Client, schema: &Schema) -> Finding {
         fix: fix.to_owned(),
     };
     match migrate::check(client, &options).await {
-        Ok(Standing::Current) => finding(Grade::Ok, format!("schema {schema} is current"), ""),
+        // What the payload's type is was asked of nobody here.
+        Ok(Standing::Current | Standing::PayloadFixed { .. }) => {
+            finding(Grade::Ok, format!("schema {schema} is current"), "")
+        }
         // The trigger is a choice: without it relays poll.
         Ok(Standing::Behind(steps)) if steps.iter().all(migrate::Step::is_choice) => finding(
             Grade::Ok,
@@ -112,8 +122,32 @@ async fn migrations(client: &mut Client, schema: &Schema) -> Finding {
             format!("{step} was applied with other contents"),
             "twinbox migrate --print, and compare",
         ),
-        Ok(Standing::PayloadFixed { .. }) => finding(Grade::Ok, format!("schema {schema} is current"), ""),
         Err(error) => finding(Grade::Skip, error.to_string(), "twinbox migrate --check"),
+    }
+}
+
+fn copied(adopted: &Adopted, schema: &Schema) -> Finding {
+    let table = &adopted.table;
+    let (grade, observed) = match adopted.standing {
+        adopt::Standing::Disabled => (
+            Grade::Fail,
+            format!("the trigger that copies {table} is disabled: its rows are not sent"),
+        ),
+        adopt::Standing::Changed => (
+            Grade::Warn,
+            format!("the trigger that copies {table} was changed since it was installed"),
+        ),
+        _ => (
+            Grade::Ok,
+            format!("{table} is adopted into {schema}.outbox; {}", adopt::NOT_COPIED),
+        ),
+    };
+    Finding {
+        id: "PG-TABLE",
+        grade,
+        observed,
+        expected: "function and trigger as `twinbox migrate --adopt` made them".to_owned(),
+        fix: format!("twinbox migrate --adopt {table}, with the profile and columns of the first time"),
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Session {
     application: String,
     seqscan: bool,
     statement_timeout: u32,
-    idle_session: u32,
+    idle_max: u32,
 }
 
 // === impl Session ===
@@ -41,7 +41,7 @@ impl Session {
             application: application("relay", name),
             seqscan: false,
             statement_timeout: STATEMENT_TIMEOUT_SECONDS,
-            idle_session: IDLE_SESSION_SECONDS,
+            idle_max: IDLE_SESSION_SECONDS,
         }
     }
 
@@ -53,7 +53,7 @@ impl Session {
             application: application("command", verb),
             seqscan: true,
             statement_timeout: 0,
-            idle_session: 0,
+            idle_max: 0,
         }
     }
 
@@ -98,7 +98,7 @@ impl Session {
                 "idle_in_transaction_session_timeout",
                 seconds(IDLE_IN_TRANSACTION_SECONDS),
             ),
-            ("idle_session_timeout", seconds(self.idle_session)),
+            ("idle_session_timeout", seconds(self.idle_max)),
         ]
     }
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
 use super::session::Session;
+use crate::setting::TlsConfig;
 use text::Parameters;
 
 /// How long one address may take to answer the first packet.
@@ -45,23 +46,12 @@ pub enum TlsMode {
     VerifyFull,
 }
 
-/// Files that take part in a TLS handshake.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// Authorities to trust; none = the system's.
-    pub ca: Option<PathBuf>,
-    /// Our certificate chain, for servers that ask for one.
-    pub certificate: Option<PathBuf>,
-    /// Its key.
-    pub key: Option<PathBuf>,
-}
-
 /// Where to connect, and how.
 #[derive(Clone)]
 pub struct Target {
     config: tokio_postgres::Config,
     mode: TlsMode,
-    files: TlsFiles,
+    files: TlsConfig,
     options: Option<String>,
 }
 
@@ -110,6 +100,12 @@ impl TlsMode {
         }
     }
 
+    /// Whether the connection cannot be plaintext.
+    #[must_use]
+    pub fn encrypts(self) -> bool {
+        self.verifies() || self == Self::Require
+    }
+
     /// Whether a man in the middle would be noticed.
     #[must_use]
     pub fn verifies(self) -> bool {
@@ -127,7 +123,7 @@ impl Target {
     ///
     /// # Errors
     /// Unreadable text, no host or user, an unknown or contradictory TLS setting.
-    pub fn parse(url: &str, configured: &TlsFiles) -> Result<Self, TargetError> {
+    pub fn parse(url: &str, configured: &TlsConfig) -> Result<Self, TargetError> {
         let (rest, mut parameters) = text::split(url)?;
         let files = files(&mut parameters, configured);
         let system_roots = parameters.take("sslrootcert").is_some();
@@ -158,7 +154,7 @@ impl Target {
 
     /// Which files take part.
     #[must_use]
-    pub fn files(&self) -> &TlsFiles {
+    pub fn files(&self) -> &TlsConfig {
         &self.files
     }
 
@@ -226,7 +222,7 @@ impl fmt::Display for Target {
     }
 }
 
-fn files(parameters: &mut Parameters, configured: &TlsFiles) -> TlsFiles {
+fn files(parameters: &mut Parameters, configured: &TlsConfig) -> TlsConfig {
     let mut pick = |name: &str, given: &Option<PathBuf>| {
         let said = parameters.take(name).map(PathBuf::from);
         given.clone().or(said)
@@ -241,10 +237,10 @@ fn files(parameters: &mut Parameters, configured: &TlsFiles) -> TlsFiles {
             .clone()
             .or(parameters.take("sslrootcert").map(PathBuf::from)),
     };
-    TlsFiles { ca, certificate, key }
+    TlsConfig { ca, certificate, key }
 }
 
-fn mode(parameters: &mut Parameters, files: &TlsFiles, system_roots: bool) -> Result<TlsMode, TargetError> {
+fn mode(parameters: &mut Parameters, files: &TlsConfig, system_roots: bool) -> Result<TlsMode, TargetError> {
     let said = parameters
         .take("sslmode")
         .map(|text| TlsMode::parse(&text))

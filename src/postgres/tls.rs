@@ -15,7 +15,8 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::target::{TlsFiles, TlsMode};
+use super::target::TlsMode;
+use crate::setting::TlsConfig;
 
 /// Why TLS could not be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,7 +50,11 @@ struct Verifier {
 }
 
 /// A connector for these settings. Reads the files, makes no connection.
-pub(super) fn connector(mode: TlsMode, files: &TlsFiles) -> Result<MakeRustlsConnect, TlsError> {
+pub(super) fn connector(mode: TlsMode, files: &TlsConfig) -> Result<MakeRustlsConnect, TlsError> {
+    client_config(mode, files).map(MakeRustlsConnect::new)
+}
+
+fn client_config(mode: TlsMode, files: &TlsConfig) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = verifier(mode, files, &provider)?;
     let builder = ClientConfig::builder_with_provider(provider)
@@ -57,16 +62,15 @@ pub(super) fn connector(mode: TlsMode, files: &TlsFiles) -> Result<MakeRustlsCon
         .map_err(|error| TlsError::Refused(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
-    let config = match (&files.certificate, &files.key) {
+    Ok(match (&files.certificate, &files.key) {
         (Some(certificate), Some(key)) => builder
             .with_client_auth_cert(certificates("the client certificate", certificate)?, private_key(key)?)
             .map_err(|error| TlsError::Refused(error.to_string()))?,
         _ => builder.with_no_client_auth(),
-    };
-    Ok(MakeRustlsConnect::new(config))
+    })
 }
 
-fn verifier(mode: TlsMode, files: &TlsFiles, provider: &Arc<CryptoProvider>) -> Result<Verifier, TlsError> {
+fn verifier(mode: TlsMode, files: &TlsConfig, provider: &Arc<CryptoProvider>) -> Result<Verifier, TlsError> {
     let name_matters = mode == TlsMode::VerifyFull;
     if !mode.verifies() {
         return Ok(Verifier {
@@ -184,3 +188,6 @@ fn speaks_of_the_name(error: &CertificateError) -> bool {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
     )
 }
+
+#[cfg(test)]
+mod tests;

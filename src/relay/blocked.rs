@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use super::desk::{Call, Ghost, Stored};
-use super::event::{Effect, Notice};
+use super::event::{Effect, Notice, Turn};
 use super::lane::{LaneId, Standing};
 use super::state::{Flight, State};
 use crate::contract::{Append, Kept, Park, Progress, Receipt, StoreRun, Ticket};
-use crate::delivery::{Cause, Failure, FailureKind, Inflight, LaneName, Moment};
+use crate::delivery::{Cause, Failure, FailureKind, Inflight, LaneName};
 use crate::message::Position;
 
 /// Lanes of one transaction: bounds its locks.
@@ -26,25 +26,25 @@ pub(super) struct Block {
 
 impl State {
     /// Makes at most one call of the letter store: finishing comes before starting.
-    pub(super) fn plan_desk(&mut self, at: Moment, out: &mut Vec<Effect>) {
-        self.hand_over_letters(at, out);
-        if self.desk.retry_at.is_some_and(|retry| retry > at.now) {
+    pub(super) fn plan_desk(&mut self, turn: &mut Turn<'_>) {
+        self.hand_over_letters(turn);
+        if self.desk.retry_at.is_some_and(|retry| retry > turn.at.now) {
             return;
         }
         if self.desk.call.is_some() {
             if self.desk.retry_at.take().is_some() {
-                self.call_again(out);
+                self.call_again(turn.out);
             }
             return;
         }
         self.desk.retry_at = None;
         if !self.desk.closes.is_empty() {
             let closes = std::mem::take(&mut self.desk.closes);
-            out.push(Effect::Close(closes.clone()));
+            turn.out.push(Effect::Close(closes.clone()));
             self.desk.call = Some(Call::Close(closes));
-        } else if !self.pick(at.now, out) && !self.confirming {
+        } else if !self.pick(turn) && !self.confirming {
             // Due lanes are asked for rarely; a busy blocked lane has something to append at every moment.
-            self.store(out);
+            self.store(turn.out);
         }
     }
 

@@ -3,11 +3,11 @@
 //! Promises: R9 for letters, and the schedules S3–S5, S29, S32, S33 as far as memory decides them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::blocked::unanswered;
 use super::desk::{Call, LetterRun};
-use super::event::{Effect, Notice};
+use super::event::{Effect, Notice, Turn};
 use super::state::{Draining, State};
 use super::step::{rest_place, withheld};
 use crate::contract::{CloseRun, DueLane, LetterId, Next, Outbound, Receipt, Ticket};
@@ -22,11 +22,11 @@ const LETTER_RUN: usize = 500;
 
 impl State {
     /// Asks for due lanes now and then, while some are blocked. Answers whether it does now.
-    pub(super) fn pick(&mut self, now: Instant, out: &mut Vec<Effect>) -> bool {
-        let picks = self.may_pick() && self.desk.picks(now);
+    pub(super) fn pick(&mut self, turn: &mut Turn<'_>) -> bool {
+        let picks = self.may_pick() && self.desk.picks(turn.at.now);
         if picks {
             self.desk.call = Some(Call::Pick);
-            out.push(Effect::Pick {
+            turn.out.push(Effect::Pick {
                 lanes: PICK_LANES,
                 run: LETTER_RUN.min(self.settings.run_max as usize),
             });
@@ -111,24 +111,24 @@ impl State {
     }
 
     /// Hands over the letters whose destination takes them; the others go back without an attempt.
-    pub(super) fn hand_over_letters(&mut self, at: Moment, out: &mut Vec<Effect>) {
+    pub(super) fn hand_over_letters(&mut self, turn: &mut Turn<'_>) {
         while let Some(number) = self.desk.ready.pop_front() {
             let Some((place, lane)) = self.desk.run_mut(number).map(|run| (run.place, run.due.lane.clone())) else {
                 continue;
             };
             let in_memory = self.blocked.get(&lane).and_then(|block| block.in_memory);
-            let free = self.places[place as usize].admits(at.now)
+            let free = self.places[place as usize].admits(turn.at.now)
                 && self.draining == Draining::No
                 && in_memory.is_none_or(|id| self.lanes[id as usize].is_answered());
             if !free {
-                self.give_back(number, at);
+                self.give_back(number, turn.at);
                 continue;
             }
             self.places[place as usize].flying += 1;
             self.flying += 1;
             if let Some(run) = self.desk.run_mut(number) {
-                run.handed_over = Some(at.now);
-                out.push(Effect::Publish(run.outbound.clone()));
+                run.handed_over = Some(turn.at.now);
+                turn.out.push(Effect::Publish(run.outbound.clone()));
             }
         }
     }
@@ -155,13 +155,7 @@ impl State {
     }
 
     /// A letter was answered; with the last one the lane's run is closed.
-    pub(super) fn letter_answered(
-        &mut self,
-        letter: (u64, usize),
-        receipt: Receipt,
-        at: Moment,
-        out: &mut Vec<Effect>,
-    ) {
+    pub(super) fn letter_answered(&mut self, letter: (u64, usize), receipt: Receipt, turn: &mut Turn<'_>) {
         if receipt == Receipt::Durable {
             self.published += 1;
         }
@@ -172,20 +166,20 @@ impl State {
         self.flying -= 1;
         let count = run.delivered();
         let delivered = run.due.letters[..count].iter().map(|letter| letter.id).collect();
-        if count > 0 && self.places[run.place as usize].succeeded(at.now) {
-            out.push(Effect::Tell(Notice::DestinationBack(
+        if count > 0 && self.places[run.place as usize].succeeded(turn.at.now) {
+            turn.out.push(Effect::Tell(Notice::DestinationBack(
                 self.places[run.place as usize].destination.clone(),
             )));
         }
         let next = if count == run.due.letters.len() {
             Next::Now
         } else {
-            self.letter_failed(&run, at, out)
+            self.letter_failed(&run, turn)
         };
         self.close_run(run.due.lane, delivered, next);
     }
 
-    fn letter_failed(&mut self, run: &LetterRun, at: Moment, out: &mut Vec<Effect>) -> Next {
+    fn letter_failed(&mut self, run: &LetterRun, turn: &mut Turn<'_>) -> Next {
         let failure = run.receipts.iter().flatten().find_map(|receipt| match receipt {
             Receipt::Failed(failure) => Some(Arc::clone(failure)),
             Receipt::Durable | Receipt::NotAttempted => None,
@@ -208,17 +202,17 @@ impl State {
                 let attempts = before + u32::from(counts);
                 (
                     Cause::Resting,
-                    Some(self.settings.rest.after(attempts.max(1), at.random)),
+                    Some(self.settings.rest.after(attempts.max(1), turn.at.random)),
                     attempts,
                 )
             }
             verdict @ (Verdict::RestDestination | Verdict::RestMisconfigured) => {
                 let first = (verdict == Verdict::RestMisconfigured).then_some(DESTINATION_REST_FIRST);
-                rest_place(self, run.place, (failure.kind, first), at, out);
+                rest_place(self, run.place, (failure.kind, first), turn);
                 let until = self.places[run.place as usize].rests_until;
                 (
                     Cause::Destination,
-                    until.map(|until| until.saturating_duration_since(at.now)),
+                    until.map(|until| until.saturating_duration_since(turn.at.now)),
                     before,
                 )
             }
@@ -232,19 +226,19 @@ impl State {
     }
 
     /// Letters were closed: lanes that are free publish again, the others may have more.
-    pub(super) fn closed(&mut self, free: Vec<LaneName>, at: Moment, out: &mut Vec<Effect>) {
+    pub(super) fn closed(&mut self, free: Vec<LaneName>, turn: &mut Turn<'_>) {
         if let Some(Call::Close(closes)) = self.desk.call.take()
             && closes
                 .iter()
                 .any(|close| matches!(close.next, Next::Now) && !free.contains(&close.lane))
         {
-            self.desk.pick_after = Some(at.now);
+            self.desk.pick_after = Some(turn.at.now);
         }
         for name in free {
             if let Some(id) = self.blocked.remove(&name).and_then(|block| block.in_memory) {
                 self.set_free(id);
             }
-            out.push(Effect::Tell(Notice::LaneFree(name)));
+            turn.out.push(Effect::Tell(Notice::LaneFree(name)));
         }
     }
 }

@@ -3,8 +3,15 @@
 use std::time::{Duration, Instant};
 
 use crate::contract::{Answer, CloseRun, DueLane, Kept, Outbound, Page, Progress, Room, StoreRun};
-use crate::delivery::{Destination, FailureKind, LaneName};
+use crate::delivery::{Destination, FailureKind, LaneName, Moment};
 use crate::message::Position;
+
+/// A step under way: its moment, and where its effects go.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    pub(super) at: Moment,
+    pub(super) out: &'a mut Vec<Effect>,
+}
 
 /// Something happened.
 #[derive(Debug)]
@@ -81,6 +88,8 @@ pub enum Notice {
     },
     /// It takes messages again.
     DestinationBack(Destination),
+    /// A lane waits for its next attempt.
+    LaneRests(LaneName),
     /// A lane was blocked: parked for a person, or kept until its time comes.
     LaneStored(LaneName),
     /// A lane's letters are all gone.

@@ -11,11 +11,13 @@ use tokio::sync::watch;
 
 use super::event::{Effect, Event, Notice};
 use super::keeper::{Keeper, Trust};
+use super::lookout::{Lookout, Remembering};
 use super::reader::{Ask, Reader, Told};
-use super::run::{Control, Engine, last_error, moment, now, tell_failure, tell_store_error};
+use super::run::{Control, Engine, last_error, moment, now, tell_failure, tell_store_error, wall_clock};
 use super::state::State;
 use super::status::RelayState;
 use super::step::step;
+use super::upkeep::Upkeeper;
 use crate::contract::{Answer, Boxed, Held, LetterStore, Opened, Outbound, Publisher, StoreError};
 use crate::delivery::Failure;
 
@@ -36,6 +38,8 @@ pub(super) enum Left {
     LeaseLost,
     Away(Failure),
     Halted(String),
+    /// An operator accepted a change of destinations: open everything anew.
+    Accepted,
 }
 
 /// What a term waits for.
@@ -45,6 +49,7 @@ enum Heard {
     Answers(Vec<Answer>),
     Desk(Result<Event, StoreError>),
     Taken,
+    Remembered(Result<Remembering, StoreError>),
     Told(Option<Told>),
     Time,
 }
@@ -58,6 +63,7 @@ struct Term<'a> {
     reader: Reader,
     letters: Arc<dyn LetterStore>,
     desk: Option<Boxed<'static, Result<Event, StoreError>>>,
+    lookout: Lookout,
     publisher: Arc<dyn Publisher>,
     /// Batches that wait for the client to take the one before.
     to_publish: VecDeque<Vec<Outbound>>,
@@ -77,6 +83,11 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, ke
     for told in &opened.told {
         tell_store_error(engine, control, told);
     }
+    let known = match opened.destinations.known().await {
+        Ok(known) => known,
+        Err(error) => return refused(engine, control, error),
+    };
+    engine.broker.remember(known);
     let publisher = match engine.broker.publisher().await {
         Ok(publisher) => publisher,
         Err(failure) => return Left::Away(failure),
@@ -86,12 +97,14 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, ke
         status.ready = true;
         status.last_error = None;
     });
+    let _upkeep = Upkeeper::start(opened.upkeep);
     let mut term = Term {
         state: State::new((engine.settings)(), blocked),
         effects: Vec::new(),
         reader: Reader::start(opened.source),
         letters: opened.letters,
         desk: None,
+        lookout: Lookout::new(opened.destinations, now()),
         publisher,
         to_publish: VecDeque::new(),
         handing_over: None,
@@ -155,6 +168,7 @@ impl Term<'_> {
                     self.handing_over = None;
                     self.hand_over();
                 }
+                Heard::Remembered(answer) => self.remembered(answer),
                 Heard::Told(told) => self.told(told),
                 Heard::Time => self.happened(Event::Tick),
             }
@@ -181,6 +195,7 @@ impl Term<'_> {
             answers = self.publisher.receipts() => Heard::Answers(answers),
             answer = wait(self.desk.as_mut()) => Heard::Desk(answer),
             () = wait(self.handing_over.as_mut()) => Heard::Taken,
+            answer = wait(self.lookout.asking.as_mut()) => Heard::Remembered(answer),
             told = self.reader.told.recv() => Heard::Told(told),
             () = tokio::time::sleep_until(wake.into()) => Heard::Time,
         }
@@ -226,6 +241,16 @@ impl Term<'_> {
         }
     }
 
+    fn remembered(&mut self, answer: Result<Remembering, StoreError>) {
+        self.lookout.asking = None;
+        match answer {
+            Ok(Remembering::Accepted(true)) => self.left = Some(Left::Accepted),
+            Ok(Remembering::Accepted(false) | Remembering::Kept) => {}
+            Err(StoreError::Away(failure)) => tell_failure(self.engine, self.control, &failure),
+            Err(error) => self.left = Some(refused(self.engine, self.control, error)),
+        }
+    }
+
     fn told(&mut self, told: Option<Told>) {
         let (event, again) = match told {
             Some(Told::Fetched(Ok(page))) => (Ok(Event::Fetched(page)), Event::Tick),
@@ -252,8 +277,8 @@ impl Term<'_> {
                 crate::point!("lanes.filled");
             }
             Err(StoreError::Away(failure)) => {
-                tell_failure(self.engine, self.control, &failure);
                 self.happened(again);
+                self.left = Some(Left::Away(failure));
             }
             Err(error) => self.left = Some(refused(self.engine, self.control, error)),
         }
@@ -343,12 +368,16 @@ impl Term<'_> {
                 tracing::info!(relay, %destination, "destination takes messages again");
                 self.control.status.send_modify(|status| status.last_error = None);
             }
-            Notice::LaneStored(lane) => {
-                tracing::warn!(relay, lane = lane.as_str(), "lane blocked: its messages are letters")
+            Notice::LaneRests(lane) => {
+                crate::point!("lane.rested");
+                tracing::debug!(relay, lane = lane.hash_text(), "lane rests");
             }
-            Notice::LaneFree(lane) => tracing::info!(relay, lane = lane.as_str(), "lane free again"),
+            Notice::LaneStored(lane) => {
+                tracing::warn!(relay, lane = lane.hash_text(), "lane blocked: its messages are letters");
+            }
+            Notice::LaneFree(lane) => tracing::info!(relay, lane = lane.hash_text(), "lane free again"),
             Notice::OrderBroken { lane, failed, durable } => {
-                tracing::error!(relay, event = "order_broken", lane = lane.as_str(), %failed, %durable, "order broken");
+                tracing::error!(relay, event = "order_broken", lane = lane.hash_text(), %failed, %durable, "order broken");
             }
         }
     }
@@ -364,6 +393,12 @@ impl Term<'_> {
             self.probe_at = now + PROBE_EVERY;
             self.reader.ask(Ask::Probe);
         }
+        let outlook = self.publisher.outlook();
+        if let Some(left) = self.lookout.look(outlook, (self.engine, self.control, now)) {
+            self.left.get_or_insert(left);
+        }
+        self.lookout.ask(now);
+        self.measure();
         let state = &self.state;
         let (lanes, in_flight) = (state.lane_counts(), state.unsettled());
         self.control.status.send_modify(|status| {
@@ -374,12 +409,38 @@ impl Term<'_> {
         });
     }
 
-    /// Purges and closes the producer, lets the source note what is settled, and says how the term ended.
+    /// Counts and times what happened since the last report.
+    fn measure(&mut self) {
+        let meters = &self.engine.meters;
+        for (destination, tally) in self.state.take_tallies() {
+            let destination = destination.to_string();
+            meters.attempted(&destination, tally.durable + tally.failed);
+            meters.sent(&destination, tally.durable, tally.slowest);
+            if let Some(code) = tally.code {
+                meters.failed(&destination, &code, tally.failed);
+            }
+        }
+        let latency = self
+            .state
+            .take_sample()
+            .map(|inserted| wall_clock().duration_since(inserted));
+        meters.delivered(latency.and_then(|latency| Duration::try_from(latency).ok()));
+    }
+
+    /// Purges and closes the producer, writes down what is settled and what was seen, and says how the term ended. After
+    /// a lost lease nothing is written: it would be refused.
     async fn close(mut self, left: Left) -> Left {
         let answers = self.publisher.close(CLOSE_DEADLINE).await;
-        let fenced = matches!(left, Left::LeaseLost);
-        if !fenced && !answers.is_empty() {
-            self.happened(Event::Answered(answers));
+        if !matches!(left, Left::LeaseLost) {
+            if !answers.is_empty() {
+                self.happened(Event::Answered(answers));
+            }
+            if let Some(progress) = self.state.parting() {
+                self.reader.ask(Ask::Confirm(progress));
+            }
+            let outlook = self.publisher.outlook();
+            self.lookout.look(outlook, (self.engine, self.control, now()));
+            self.lookout.keep_what_was_seen(CLOSE_DEADLINE).await;
         }
         self.report_at = now();
         self.report();

@@ -18,6 +18,7 @@ mod event;
 mod keeper;
 mod lane;
 mod lead;
+mod lookout;
 mod pinned;
 mod place;
 mod plan;
@@ -27,8 +28,10 @@ mod state;
 mod status;
 mod step;
 mod ticket;
+mod upkeep;
 
 pub use event::{Effect, Event, Notice};
+pub use place::Tally;
 pub use run::{Control, Engine, Outcome, run};
 pub use state::{DeadLetter, OnReject, Settings, State};
 pub use status::{LaneCounts, LastError, Loss, RelayState, Status};

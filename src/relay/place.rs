@@ -2,19 +2,36 @@
 //!
 //! Promises: a resting destination sees one probe at a time; success wakes it at 1, 2, 4 … lanes (S10's small probe).
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::lane::LaneId;
 use crate::delivery::Destination;
+use crate::message::Key;
 
 /// A success this short a while ago means that the place works for others.
 const FRESH: Duration = Duration::from_secs(60);
+
+/// What happened at a destination since it was last asked about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Messages that became durable.
+    pub durable: u64,
+    /// Messages that failed.
+    pub failed: u64,
+    /// What the newest failure was.
+    pub code: Option<Cow<'static, str>>,
+    /// The longest that a run waited for its last answer.
+    pub slowest: Duration,
+}
 
 /// One destination.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) destination: Destination,
+    /// Its lanes in memory that have a key.
+    pub(super) lanes: HashMap<Key, LaneId>,
     /// Rests until then, then one probe.
     pub(super) rests_until: Option<Instant>,
     pub(super) rests_since: Option<Instant>,
@@ -24,6 +41,7 @@ pub(super) struct Place {
     pub(super) flying: usize,
     pub(super) failing_lanes: usize,
     pub(super) last_success: Option<Instant>,
+    pub(super) tally: Tally,
     /// Lanes that want to publish, first come first.
     pub(super) ready: VecDeque<LaneId>,
 }
@@ -34,6 +52,7 @@ impl Place {
     pub(super) fn new(destination: Destination) -> Self {
         Self {
             destination,
+            lanes: HashMap::new(),
             rests_until: None,
             rests_since: None,
             rests: 0,
@@ -41,6 +60,7 @@ impl Place {
             flying: 0,
             failing_lanes: 0,
             last_success: None,
+            tally: Tally::default(),
             ready: VecDeque::new(),
         }
     }
@@ -66,6 +86,13 @@ impl Place {
         self.rests_until = None;
         self.width = self.width.saturating_mul(2);
         self.rests_since.take().is_some()
+    }
+
+    /// Counts one answer: durable, failed with that code, or neither.
+    pub(super) fn count(&mut self, durable: bool, code: Option<Cow<'static, str>>) {
+        self.tally.durable += u64::from(durable);
+        self.tally.failed += u64::from(code.is_some());
+        self.tally.code = code.or(self.tally.code.take());
     }
 
     /// Begins or prolongs the rest; answers whether it begins.

@@ -5,13 +5,12 @@
 use std::time::{Duration, Instant};
 
 use super::blocked::progress;
-use super::event::Effect;
+use super::event::{Effect, Turn};
 use super::lane::{LaneId, Standing};
 use super::state::{Asking, Draining, State};
 use super::step::lane_failed;
 use super::ticket;
 use crate::contract::{Outbound, Room};
-use crate::delivery::Moment;
 
 /// How often the source is told what is settled: what was settled in the last second may be repeated after a crash.
 const CONFIRM_EVERY: Duration = Duration::from_secs(1);
@@ -22,26 +21,26 @@ const IDLE_MAX: Duration = Duration::from_secs(1);
 const SPREAD_FACTOR: usize = 32;
 
 /// Emits what is to be done now.
-pub(super) fn plan(state: &mut State, at: Moment, out: &mut Vec<Effect>) {
+pub(super) fn plan(state: &mut State, turn: &mut Turn<'_>) {
     if state.is_over() {
         return;
     }
-    if state.trust_until.is_some_and(|until| until <= at.now) {
+    if state.trust_until.is_some_and(|until| until <= turn.at.now) {
         state.stepped_down = true;
-        out.push(Effect::StepDown);
+        turn.out.push(Effect::StepDown);
         return;
     }
-    wake_lanes(state, at.now);
-    state.look_at_rests(at.now);
-    publish(state, at, out);
+    wake_lanes(state, turn.at.now);
+    state.look_at_rests(turn.at.now);
+    publish(state, turn);
     if state.stepped_down {
         // Halted by what stood at the head of a lane.
         return;
     }
-    state.plan_desk(at, out);
-    confirm(state, at.now, out);
-    fetch(state, at.now, out);
-    drained(state, out);
+    state.plan_desk(turn);
+    confirm(state, turn);
+    fetch(state, turn);
+    drained(state, turn.out);
 }
 
 /// Lanes whose rest is over want to publish again.
@@ -59,18 +58,18 @@ fn wake_lanes(state: &mut State, now: Instant) {
 }
 
 /// Hands over runs of all lanes that may publish, in batches.
-fn publish(state: &mut State, at: Moment, out: &mut Vec<Effect>) {
+fn publish(state: &mut State, turn: &mut Turn<'_>) {
     let mut batch = Vec::new();
     for _ in 0..state.active.len() {
         let Some(index) = state.active.pop_front() else { break };
-        while !state.stepped_down && state.places[index as usize].admits(at.now) {
+        while !state.stepped_down && state.places[index as usize].admits(turn.at.now) {
             let Some(id) = state.places[index as usize].ready.pop_front() else {
                 break;
             };
             state.lane_mut(id).listed = false;
-            depart(state, id, at, &mut batch, out);
+            depart(state, id, &mut batch, turn);
             if batch.len() >= state.settings.batch {
-                out.push(Effect::Publish(std::mem::take(&mut batch)));
+                turn.out.push(Effect::Publish(std::mem::take(&mut batch)));
             }
         }
         if !state.places[index as usize].ready.is_empty() {
@@ -78,12 +77,12 @@ fn publish(state: &mut State, at: Moment, out: &mut Vec<Effect>) {
         }
     }
     if !batch.is_empty() && !state.stepped_down {
-        out.push(Effect::Publish(batch));
+        turn.out.push(Effect::Publish(batch));
     }
 }
 
 /// Puts the next run of a lane into the batch, up to the first message that cannot be sent.
-fn depart(state: &mut State, id: LaneId, at: Moment, batch: &mut Vec<Outbound>, out: &mut Vec<Effect>) {
+fn depart(state: &mut State, id: LaneId, batch: &mut Vec<Outbound>, turn: &mut Turn<'_>) {
     if !state.lane_mut(id).wants_to_publish() {
         state.forget_if_over(id);
         return;
@@ -100,11 +99,11 @@ fn depart(state: &mut State, id: LaneId, at: Moment, batch: &mut Vec<Outbound>, 
         .take_while(|number| state.inflight.get(**number).is_some_and(|flight| !flight.unsendable))
         .count();
     if sendable == 0 {
-        refuse_unsendable(state, id, at, out);
+        refuse_unsendable(state, id, turn);
         return;
     }
     let place = lane.place as usize;
-    state.lane_mut(id).depart(sendable, at.now);
+    state.lane_mut(id).depart(sendable, turn.at.now);
     state.places[place].flying += 1;
     state.flying += 1;
     let dead = state.lanes[id as usize].dead.clone();
@@ -121,19 +120,19 @@ fn depart(state: &mut State, id: LaneId, at: Moment, batch: &mut Vec<Outbound>, 
 }
 
 /// The head has no address or no body: its failure is known without asking the broker.
-fn refuse_unsendable(state: &mut State, id: LaneId, at: Moment, out: &mut Vec<Effect>) {
+fn refuse_unsendable(state: &mut State, id: LaneId, turn: &mut Turn<'_>) {
     let head = state.lanes[id as usize].queue.front().copied();
     let failure = head
         .and_then(|number| state.inflight.get(number))
         .and_then(|flight| flight.failure.clone());
     if let Some(failure) = failure {
-        lane_failed(state, id, (&[], failure), at, out);
+        lane_failed(state, id, (&[], failure), turn);
     }
 }
 
 /// Tells the source what is settled: at most one outstanding, and never beside a store, which writes the same rows.
-fn confirm(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
-    let due = state.confirm_after.is_none_or(|after| after <= now) || state.draining == Draining::Finishing;
+fn confirm(state: &mut State, turn: &mut Turn<'_>) {
+    let due = state.confirm_after.is_none_or(|after| after <= turn.at.now) || state.draining == Draining::Finishing;
     if !state.unconfirmed || state.confirming || state.desk.is_storing() || !due {
         return;
     }
@@ -142,18 +141,18 @@ fn confirm(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
     };
     state.confirming = true;
     state.unconfirmed = false;
-    state.confirm_after = Some(now + CONFIRM_EVERY);
-    out.push(Effect::Confirm(progress));
+    state.confirm_after = Some(turn.at.now + CONFIRM_EVERY);
+    turn.out.push(Effect::Confirm(progress));
 }
 
 /// Asks the source for more, within the budget (R5).
-fn fetch(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
-    if matches!(state.asking, Asking::After(after) if after <= now) {
+fn fetch(state: &mut State, turn: &mut Turn<'_>) {
+    if matches!(state.asking, Asking::After(after) if after <= turn.at.now) {
         state.asking = Asking::No;
     }
     match state.draining {
         Draining::No => {}
-        Draining::LastWindow { until, .. } if until <= now => {
+        Draining::LastWindow { until, .. } if until <= turn.at.now => {
             state.draining = Draining::Finishing;
             return;
         }
@@ -161,8 +160,8 @@ fn fetch(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
         Draining::Finishing | Draining::Done => return,
     }
     if state.asking == Asking::Idle {
-        state.asking = Asking::Yes;
-        out.push(Effect::Idle(IDLE_MAX));
+        state.asking = Asking::Waiting;
+        turn.out.push(Effect::Idle(IDLE_MAX));
         return;
     }
     let room = Room {
@@ -179,7 +178,7 @@ fn fetch(state: &mut State, now: Instant, out: &mut Vec<Effect>) {
         if let Draining::LastWindow { opened, .. } = &mut state.draining {
             *opened |= !state.more;
         }
-        out.push(Effect::Fetch(room));
+        turn.out.push(Effect::Fetch(room));
     }
 }
 

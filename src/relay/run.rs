@@ -19,6 +19,7 @@ use super::state::Settings;
 use super::status::{LastError, Loss, RelayState, Status};
 use crate::contract::{Broker, Held, Lease, Outbox, StoreError};
 use crate::delivery::{Failure, FailureKind, Moment};
+use crate::telemetry::Meters;
 
 /// How often a standby tries for the lease: half of what a hand-over may take after the leader's session is gone.
 const STANDBY_EVERY: Duration = Duration::from_millis(500);
@@ -39,6 +40,8 @@ pub struct Engine {
     pub settings: Box<dyn Fn() -> Settings + Send + Sync>,
     /// The lease's length.
     pub lease: Duration,
+    /// What it counts and times.
+    pub meters: Meters,
 }
 
 /// How the process steers it and hears of it.
@@ -100,6 +103,11 @@ async fn leave(engine: &Engine, control: &Control, left: Left, keeper: Keeper) -
         Left::DeadlinePassed => {
             keeper.resign().await;
             Some(Outcome::DeadlinePassed)
+        }
+        Left::Accepted => {
+            tracing::info!(relay = engine.name, "an operator accepted the change; going on");
+            keeper.resign().await;
+            None
         }
         Left::LeaseLost => {
             crate::point!("lease.lost");
@@ -189,7 +197,7 @@ pub(super) fn tell_store_error(engine: &Engine, control: &Control, error: &Store
                 kind: (*kind).to_owned(),
                 from: from.clone(),
                 to: to.clone(),
-                at: Timestamp::now(),
+                at: wall_clock(),
             };
             control.status.send_modify(|status| {
                 status.last_error = Some(last_error(kind, sentence));
@@ -224,10 +232,19 @@ pub(super) fn tell_failure(engine: &Engine, control: &Control, failure: &Failure
 
 pub(super) fn last_error(kind: &str, message: &str) -> LastError {
     LastError {
-        at: Timestamp::now(),
+        at: wall_clock(),
         kind: kind.to_owned(),
         message: message.to_owned(),
     }
+}
+
+/// Says that the broker is back.
+pub(super) fn tell_broker_back(engine: &Engine, control: &Control) {
+    tracing::info!(relay = engine.name, "broker reachable again");
+    control.status.send_modify(|status| {
+        status.ready = true;
+        status.last_error = None;
+    });
 }
 
 /// Time and chance for one step.
@@ -241,6 +258,12 @@ pub(super) fn moment() -> Moment {
 #[expect(clippy::disallowed_methods, reason = "the engine's one clock")]
 pub(super) fn now() -> Instant {
     Instant::now()
+}
+
+/// What people's clocks show: for `/status` and for the age of messages, never for a decision.
+#[expect(clippy::disallowed_methods, reason = "the engine's one wall clock")]
+pub(super) fn wall_clock() -> Timestamp {
+    Timestamp::now()
 }
 
 /// A draw from the process's random source: a version-4 UUID has 122 random bits, the low ones among them.

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use super::blocked::Block;
 use super::desk::Desk;
 use super::lane::{Lane, LaneId, Standing};
-use super::place::Place;
+use super::place::{Place, Tally};
 use super::status::LaneCounts;
-use crate::contract::{Outbound, RejectionHeaders};
+use crate::contract::{Outbound, Progress, RejectionHeaders};
 use crate::delivery::{Destination, Failure, Inflight, LaneName, RestPolicy, Router};
 use crate::message::{Key, Position};
 
@@ -74,10 +74,12 @@ pub(super) struct Flight {
 pub(super) enum Asking {
     /// It may be asked.
     No,
-    /// It is being asked, or waits for a hint.
+    /// It is being asked.
     Yes,
-    /// Nothing was there.
+    /// Nothing was there: it is to wait for a hint.
     Idle,
+    /// It waits for a hint; an ask ends the wait at once.
+    Waiting,
     /// Not before then.
     After(Instant),
 }
@@ -101,12 +103,15 @@ pub(super) enum Draining {
 
 /// The state of a leading relay.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own, not a state among others"
+)]
 pub struct State {
     pub(super) settings: Settings,
     pub(super) inflight: Inflight<Flight>,
     pub(super) lanes: Vec<Lane>,
     free: Vec<LaneId>,
-    by_key: HashMap<(u32, Key), LaneId>,
     pub(super) places: Vec<Place>,
     by_destination: HashMap<Destination, u32>,
     /// Places with lanes that want to publish.
@@ -127,6 +132,8 @@ pub struct State {
     pub(super) draining: Draining,
     pub(super) flying: usize,
     pub(super) published: u64,
+    /// When one of the newest durable messages was inserted.
+    pub(super) sample: Option<jiff::Timestamp>,
     pub(super) looked_at_rests: Option<Instant>,
     last_watermark: Option<Position>,
 }
@@ -142,7 +149,6 @@ impl State {
             inflight: Inflight::default(),
             lanes: Vec::new(),
             free: Vec::new(),
-            by_key: HashMap::new(),
             places: Vec::new(),
             by_destination: HashMap::new(),
             active: VecDeque::new(),
@@ -159,6 +165,7 @@ impl State {
             draining: Draining::No,
             flying: 0,
             published: 0,
+            sample: None,
             looked_at_rests: None,
             last_watermark: None,
         }
@@ -180,6 +187,30 @@ impl State {
     #[must_use]
     pub fn published(&self) -> u64 {
         self.published
+    }
+
+    /// What happened at each destination since the last call.
+    pub fn take_tallies(&mut self) -> Vec<(Destination, Tally)> {
+        let places = self.places.iter_mut().filter(|place| place.tally != Tally::default());
+        places
+            .map(|place| (place.destination.clone(), std::mem::take(&mut place.tally)))
+            .collect()
+    }
+
+    /// When one of the messages that became durable since the last call was inserted, by the database's clock.
+    pub fn take_sample(&mut self) -> Option<jiff::Timestamp> {
+        self.sample.take()
+    }
+
+    /// What is settled when a term ends otherwise than drained, if the source has not been told: with it the next holder
+    /// repeats less.
+    #[must_use]
+    pub fn parting(&self) -> Option<Progress> {
+        let read = self.inflight.read().filter(|_| self.unconfirmed)?;
+        Some(Progress {
+            read,
+            rest: self.inflight.rest(&[]),
+        })
     }
 
     /// Lanes by state.
@@ -243,7 +274,7 @@ impl State {
     pub(super) fn lane_of(&mut self, destination: &Destination, key: Option<&Key>, position: Position) -> LaneId {
         let place = self.place_of(destination);
         if let Some(key) = key
-            && let Some(id) = self.by_key.get(&(place, key.clone()))
+            && let Some(id) = self.places[place as usize].lanes.get(key)
         {
             return *id;
         }
@@ -259,7 +290,7 @@ impl State {
             self.note_blocked(id);
         }
         if let Some(key) = key {
-            self.by_key.insert((place, key.clone()), id);
+            self.places[place as usize].lanes.insert(key.clone(), id);
         }
         id
     }
@@ -292,7 +323,7 @@ impl State {
             return;
         }
         if let Some(key) = lane.key.take() {
-            self.by_key.remove(&(lane.place, key));
+            self.places[lane.place as usize].lanes.remove(&key);
         }
         if let Some(block) = lane.name.as_ref().and_then(|name| self.blocked.get_mut(name)) {
             block.in_memory = None;

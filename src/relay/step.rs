@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::event::{Effect, Event, Notice};
+use super::event::{Effect, Event, Notice, Turn};
 use super::lane::{LaneId, Standing};
 use super::plan::plan;
 use super::state::{Asking, Draining, Flight, OnReject, State};
@@ -20,24 +20,27 @@ const LAST_WINDOW_MAX: Duration = Duration::from_secs(5);
 
 /// Lets `event` happen at that moment; `out` receives what is to be done.
 pub fn step(state: &mut State, event: Event, at: Moment, out: &mut Vec<Effect>) {
+    let mut turn = Turn { at, out };
     match event {
         Event::Fetched(page) => admit(state, page),
-        Event::Woken => state.asking = Asking::No,
+        // A drain may have asked in the meantime: then the end of the wait says nothing.
+        Event::Woken if state.asking == Asking::Waiting => state.asking = Asking::No,
+        Event::Woken => {}
         Event::FetchFailed(rest) => {
             state.asking = Asking::After(at.now + rest);
             // It may have written a window before it failed.
             state.more = true;
         }
-        Event::Answered(answers) => answered(state, answers, at, out),
+        Event::Answered(answers) => answered(state, answers, &mut turn),
         Event::Confirmed => state.confirming = false,
         Event::ConfirmFailed(rest) => {
             state.confirming = false;
             state.unconfirmed = true;
             state.confirm_after = Some(at.now + rest);
         }
-        Event::Stored(kept) => state.stored(&kept, out),
+        Event::Stored(kept) => state.stored(&kept, turn.out),
         Event::Picked(due) => state.picked(due, at),
-        Event::Closed(free) => state.closed(free, at, out),
+        Event::Closed(free) => state.closed(free, &mut turn),
         Event::DeskFailed(rest) => state.desk.failed(at.now + rest),
         Event::Trusted(until) => state.trust_until = Some(until),
         Event::Drain => {
@@ -54,7 +57,7 @@ pub fn step(state: &mut State, event: Event, at: Moment, out: &mut Vec<Effect>) 
         Event::Tick => {}
     }
     state.assert_rules();
-    plan(state, at, out);
+    plan(state, &mut turn);
 }
 
 /// Puts what was read into its lanes.
@@ -121,12 +124,13 @@ fn nowhere(message: &Message) -> Address {
 }
 
 /// Takes receipts: durable ones settle at once, a run ends with its last answer.
-fn answered(state: &mut State, answers: Vec<Answer>, at: Moment, out: &mut Vec<Effect>) {
+fn answered(state: &mut State, answers: Vec<Answer>, turn: &mut Turn<'_>) {
+    let mut sample = None;
     for Answer { ticket, receipt } in answers {
         let number = match named(ticket) {
             Named::Message(number) => number,
             Named::Letter(run, index) => {
-                state.letter_answered((run, index), receipt, at, out);
+                state.letter_answered((run, index), receipt, turn);
                 continue;
             }
         };
@@ -140,24 +144,33 @@ fn answered(state: &mut State, answers: Vec<Answer>, at: Moment, out: &mut Vec<E
         }
         flight.awaited = false;
         let lane = flight.lane;
+        let (mut durable, mut code) = (false, None);
         match receipt {
             Receipt::Durable => {
+                sample.get_or_insert(flight.outbound.message.occurred_at);
                 state.settle(number);
                 state.published += 1;
+                durable = true;
             }
-            Receipt::Failed(failure) => flight.failure = Some(failure),
+            Receipt::Failed(failure) => {
+                code = Some(failure.code.clone());
+                flight.failure = Some(failure);
+            }
             Receipt::NotAttempted => {}
         }
+        let place = state.lane_mut(lane).place;
+        state.places[place as usize].count(durable, code);
         let lane_state = state.lane_mut(lane);
         lane_state.unanswered = lane_state.unanswered.saturating_sub(1);
         if lane_state.unanswered == 0 {
-            finish_run(state, lane, at, out);
+            finish_run(state, lane, turn);
         }
     }
+    state.sample = sample.or(state.sample);
 }
 
 /// A run is wholly answered: what is left goes back to the front, and the verdict follows.
-fn finish_run(state: &mut State, id: LaneId, at: Moment, out: &mut Vec<Effect>) {
+fn finish_run(state: &mut State, id: LaneId, turn: &mut Turn<'_>) {
     let run = std::mem::take(&mut state.lane_mut(id).run);
     let left: Vec<u64> = run
         .iter()
@@ -167,13 +180,19 @@ fn finish_run(state: &mut State, id: LaneId, at: Moment, out: &mut Vec<Effect>) 
     let place = state.lane_mut(id).place;
     state.flying -= 1;
     state.places[place as usize].flying -= 1;
+    let took = state
+        .lane_mut(id)
+        .handed_over
+        .map(|handed_over| turn.at.now.saturating_duration_since(handed_over));
+    let slowest = &mut state.places[place as usize].tally.slowest;
+    *slowest = took.unwrap_or_default().max(*slowest);
     if left.len() < run.len() {
-        if state.places[place as usize].succeeded(at.now) {
-            out.push(Effect::Tell(Notice::DestinationBack(
+        if state.places[place as usize].succeeded(turn.at.now) {
+            turn.out.push(Effect::Tell(Notice::DestinationBack(
                 state.places[place as usize].destination.clone(),
             )));
         }
-        tell_broken_order(state, id, (&run, &left), out);
+        tell_broken_order(state, id, (&run, &left), turn.out);
         state.succeeded(id);
     }
     if left.is_empty() {
@@ -191,7 +210,7 @@ fn finish_run(state: &mut State, id: LaneId, at: Moment, out: &mut Vec<Effect>) 
                 "the run was not attempted",
             ))
         });
-    lane_failed(state, id, (&left, failure), at, out);
+    lane_failed(state, id, (&left, failure), turn);
 }
 
 /// The receipts tell the truth even when the broker broke its order.
@@ -213,13 +232,7 @@ fn tell_broken_order(
 }
 
 /// The head of a lane failed: rest, park, or whatever the table says.
-pub(super) fn lane_failed(
-    state: &mut State,
-    id: LaneId,
-    failed: (&[u64], Arc<Failure>),
-    at: Moment,
-    out: &mut Vec<Effect>,
-) {
+pub(super) fn lane_failed(state: &mut State, id: LaneId, failed: (&[u64], Arc<Failure>), turn: &mut Turn<'_>) {
     let (left, failure) = failed;
     let place = state.lane_mut(id).place;
     if state.lane_mut(id).failures == 0 {
@@ -234,56 +247,52 @@ pub(super) fn lane_failed(
         attempts: state.lane_mut(id).attempts,
         attempts_max: state.settings.rest.attempts_max,
     };
-    state.lane_mut(id).failed(left, Arc::clone(&failure), at.now);
+    state.lane_mut(id).failed(left, Arc::clone(&failure), turn.at.now);
     if state.lane_mut(id).standing == Standing::Storing {
         // It becomes letters whatever this answer says.
         return;
     }
     match judge(failure.kind, around) {
-        Verdict::Refuse => refuse(state, id, out),
+        Verdict::Refuse => refuse(state, id, turn.out),
         Verdict::RestLane { counts } => {
             let rest = state.settings.rest;
             let lane = state.lane_mut(id);
             lane.attempts += u32::from(counts);
-            let until = at.now
+            let until = turn.at.now
                 + rest
-                    .after(lane.failures, at.draw(u64::from(id)))
+                    .after(lane.failures, turn.at.draw(u64::from(id)))
                     .max(failure.retry_after.unwrap_or_default());
             lane.standing = Standing::Resting(until);
             state.resting.insert((until, id));
+            let name = state.name_of(id);
+            turn.out.push(Effect::Tell(Notice::LaneRests(name)));
         }
         Verdict::RestDestination => {
-            rest_place(state, place, (failure.kind, None), at, out);
+            rest_place(state, place, (failure.kind, None), turn);
             state.list(id);
         }
         Verdict::RestMisconfigured => {
-            rest_place(state, place, (failure.kind, Some(DESTINATION_REST_FIRST)), at, out);
+            rest_place(state, place, (failure.kind, Some(DESTINATION_REST_FIRST)), turn);
             state.list(id);
         }
     }
 }
 
 /// Rests a destination: by the relay's own policy, or steadily from `first` upwards.
-pub(super) fn rest_place(
-    state: &mut State,
-    index: u32,
-    why: (FailureKind, Option<Duration>),
-    at: Moment,
-    out: &mut Vec<Effect>,
-) {
+pub(super) fn rest_place(state: &mut State, index: u32, why: (FailureKind, Option<Duration>), turn: &mut Turn<'_>) {
     let (kind, first) = why;
     let policy = state.settings.rest;
     let place = &mut state.places[index as usize];
-    if place.rests_until.is_some_and(|until| until > at.now) {
+    if place.rests_until.is_some_and(|until| until > turn.at.now) {
         return;
     }
     place.rests = place.rests.saturating_add(1);
     let rest = match first {
         Some(first) => RestPolicy::steady(first, DESTINATION_REST_MAX, place.rests),
-        None => policy.after(place.rests, at.draw(u64::MAX - u64::from(index))),
+        None => policy.after(place.rests, turn.at.draw(u64::MAX - u64::from(index))),
     };
-    if place.rest(rest, at.now) {
-        out.push(Effect::Tell(Notice::DestinationRests {
+    if place.rest(rest, turn.at.now) {
+        turn.out.push(Effect::Tell(Notice::DestinationRests {
             destination: place.destination.clone(),
             kind,
         }));

@@ -43,6 +43,18 @@ impl Complaints {
         self.section.pop();
     }
 
+    /// How many complaints there are so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Everything noted so far.
     #[must_use]
     pub fn into_vec(self) -> Vec<Complaint> {

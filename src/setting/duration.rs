@@ -112,8 +112,13 @@ impl fmt::Display for Duration {
             return f.write_str("0s");
         }
         for (unit, millis) in UNITS {
-            let count = rest / millis;
-            rest %= millis;
+            // 24h says a day better than 1d, and 36h better than 1d12h.
+            let count = if unit == "d" && rest < 2 * millis {
+                0
+            } else {
+                rest / millis
+            };
+            rest -= count * millis;
             if count > 0 {
                 write!(f, "{count}{unit}")?;
             }

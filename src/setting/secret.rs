@@ -232,6 +232,8 @@ impl fmt::Display for SecretText {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     const CANARY: &str = "canary-7f3a";
@@ -318,7 +320,7 @@ mod tests {
         let lines = Secret::literal(format!("{CANARY}\n{CANARY}"))
             .resolve(&no_env)
             .unwrap_err();
-        shown += &format!("{lines} {lines:?}");
+        write!(shown, "{lines} {lines:?}").unwrap();
         assert!(!shown.contains(CANARY), "{shown}");
     }
 

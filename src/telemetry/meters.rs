@@ -9,7 +9,7 @@ use std::time::Duration;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Histogram, Meter};
 
-use super::names;
+use super::names::{self, Metric};
 
 /// From 5 ms to 10 s, the convention's buckets; latencies get more room above, for what waited out an outage.
 const SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -37,20 +37,21 @@ impl Meters {
     #[must_use]
     pub fn new(meter: &Meter, relay: &str, system: &str) -> Self {
         let seconds = |name: &'static str, bounds: &[f64]| {
-            let built = meter.f64_histogram(name).with_unit("s");
-            built.with_boundaries(bounds.to_vec()).build()
+            let built = meter.f64_histogram(name).with_description(Metric::help(name));
+            built.with_unit("s").with_boundaries(bounds.to_vec()).build()
         };
+        let count = |name: &'static str| meter.u64_counter(name).with_description(Metric::help(name)).build();
         Self {
             own: [
                 KeyValue::new(names::RELAY, relay.to_owned()),
                 KeyValue::new(names::MESSAGING_SYSTEM, system.to_owned()),
             ],
             operation: seconds(names::OPERATION_DURATION, &SECONDS),
-            sent: meter.u64_counter(names::SENT_MESSAGES).build(),
+            sent: count(names::SENT_MESSAGES),
             latency: seconds(names::DELIVERY_LATENCY, &SECONDS_LONG),
             fetch: seconds(names::FETCH_DURATION, &SECONDS),
-            attempts: meter.u64_counter(names::PUBLISH_ATTEMPTS).build(),
-            failures: meter.u64_counter(names::PUBLISH_FAILURES).build(),
+            attempts: count(names::PUBLISH_ATTEMPTS),
+            failures: count(names::PUBLISH_FAILURES),
         }
     }
 

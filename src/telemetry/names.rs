@@ -48,24 +48,126 @@ pub const BUILD_INFO: &str = "twinbox.build.info";
 /// Losses suspected since the process started; anything above 0 pages.
 pub const LOSS_SUSPECTED: &str = "twinbox.relay.loss.suspected";
 
-/// Every metric above, for the documentation and its test.
-pub const ALL: [&str; 15] = [
-    OPERATION_DURATION,
-    SENT_MESSAGES,
-    DELIVERY_LATENCY,
-    FETCH_DURATION,
-    PUBLISH_ATTEMPTS,
-    PUBLISH_FAILURES,
-    BACKLOG,
-    OLDEST_AGE,
-    IN_FLIGHT,
-    LANES,
-    LEADER,
-    LETTERS,
-    HEALTH,
-    BUILD_INFO,
-    LOSS_SUSPECTED,
+/// What is known of a metric besides its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// The OpenTelemetry name.
+    pub name: &'static str,
+    /// What kind of instrument.
+    pub kind: Kind,
+    /// UCUM unit; empty = a count.
+    pub unit: &'static str,
+    /// What it tells, for people.
+    pub help: &'static str,
+}
+
+/// Kinds of instruments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Grows.
+    Counter,
+    /// Is what it is now.
+    Gauge,
+    /// Has a distribution.
+    Histogram,
+}
+
+/// Every metric there is: `/metrics`, its documentation and its test are read from here.
+pub const ALL: [Metric; 15] = [
+    gauge(
+        OLDEST_AGE,
+        "s",
+        "age of the oldest row that waits: the service-level signal",
+    ),
+    gauge(BACKLOG, "", "rows that wait in the outbox"),
+    gauge(LEADER, "", "1 on the process that holds the relay's lease, else 0"),
+    gauge(HEALTH, "", "1 for the state that a component is in, 0 for the others"),
+    gauge(LANES, "", "lanes by state: flowing, resting, parked"),
+    gauge(
+        LETTERS,
+        "",
+        "letters by state: parked, queued, deferred, scheduled, dead",
+    ),
+    gauge(
+        LOSS_SUSPECTED,
+        "",
+        "losses suspected since the process started; page on anything above 0",
+    ),
+    gauge(IN_FLIGHT, "", "messages read and not settled"),
+    counter(SENT_MESSAGES, "messages that the broker has taken"),
+    counter(PUBLISH_ATTEMPTS, "messages handed to the broker, repetitions included"),
+    counter(PUBLISH_FAILURES, "messages that the broker refused, by error"),
+    histogram(
+        DELIVERY_LATENCY,
+        "from the insertion of the row to the broker's receipt",
+    ),
+    histogram(
+        OPERATION_DURATION,
+        "from handing messages to the broker to their receipt",
+    ),
+    histogram(FETCH_DURATION, "reading one window from the outbox"),
+    gauge(BUILD_INFO, "", "always 1; the version is a label"),
 ];
+
+const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Metric {
+    let kind = Kind::Gauge;
+    Metric { name, kind, unit, help }
+}
+
+const fn counter(name: &'static str, help: &'static str) -> Metric {
+    let (kind, unit) = (Kind::Counter, "");
+    Metric { name, kind, unit, help }
+}
+
+const fn histogram(name: &'static str, help: &'static str) -> Metric {
+    let (kind, unit) = (Kind::Histogram, "s");
+    Metric { name, kind, unit, help }
+}
+
+// === impl Metric ===
+
+impl Metric {
+    /// What is known of the metric of that name.
+    #[must_use]
+    pub(crate) fn help(name: &str) -> &'static str {
+        ALL.iter()
+            .find(|metric| metric.name == name)
+            .map_or("", |metric| metric.help)
+    }
+
+    /// The name in `/metrics`.
+    #[must_use]
+    pub fn prometheus(&self) -> String {
+        let mut name = self.name.replace('.', "_");
+        if self.unit == "s" {
+            name.push_str("_seconds");
+        }
+        if self.kind == Kind::Counter {
+            name.push_str("_total");
+        }
+        name
+    }
+}
+
+/// The page about metrics.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = "<!-- Generated from src/telemetry/names.rs by `make generate`. -->\n# Metrics\n\n\
+        In `/metrics` under the name on the left; by OTLP, when its standard variables are set, under the one on the \
+        right. Labels name the relay, the destination, a state or an error, never a key or an id. What nobody knows has \
+        no sample.\n\n| `/metrics` | kind | tells | OTLP |\n|---|---|---|---|\n"
+        .to_owned();
+    for metric in ALL {
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let (prometheus, name, help) = (metric.prometheus(), metric.name, metric.help);
+        page.push_str(&format!("| `{prometheus}` | {kind} | {help} | `{name}` |\n"));
+    }
+    page
+}
 
 // === attributes ===
 

@@ -47,6 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "an instant can only be had from the clock")]
     fn silence_is_counted_from_the_last_beat_of_any_clone() {
         let start = Instant::now();
         let after = |seconds| start + Duration::from_secs(seconds);

@@ -1,5 +1,7 @@
 //! Finds functions, modules, types and paths among the tokens of a file.
 
+use std::ops::Range;
+
 use crate::scan::{Source, Token};
 
 /// A function that has a name; closures and function pointers have none.
@@ -11,6 +13,8 @@ pub(crate) struct Function {
     pub(crate) lines: usize,
     /// `self` is not counted.
     pub(crate) parameters: usize,
+    /// It stands in `impl Trait for Type`: its signature was chosen elsewhere.
+    pub(crate) given: bool,
 }
 
 /// A name that the file gives to a module or a type.
@@ -38,11 +42,33 @@ pub(crate) struct Path {
 /// All functions of the file.
 pub(crate) fn functions(source: &Source) -> Vec<Function> {
     let tokens = source.tokens();
-    let starts = tokens
-        .windows(2)
-        .enumerate()
-        .filter(|(_, pair)| pair[0].text == "fn" && is_name(pair[1].text));
-    starts.map(|(at, _)| function(&tokens[at..])).collect()
+    let given = trait_impls(&tokens);
+    let is_start = |pair: &[Token<'_>]| pair[0].text == "fn" && is_name(pair[1].text);
+    let starts = tokens.windows(2).enumerate().filter(|(_, pair)| is_start(pair));
+    let measured = starts.map(|(at, _)| (at, function(&tokens[at..])));
+    measured
+        .map(|(at, function)| Function {
+            given: given.iter().any(|body| body.contains(&at)),
+            ..function
+        })
+        .collect()
+}
+
+/// The bodies of `impl Trait for Type { … }`; `for<'a>` is no such `for`.
+fn trait_impls(tokens: &[Token<'_>]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    for (at, token) in tokens.iter().enumerate() {
+        let starts = at == 0 || matches!(tokens[at - 1].text, "}" | "{" | ";" | "]" | "unsafe");
+        if token.text != "impl" || !starts {
+            continue;
+        }
+        let open = at + body_at(&tokens[at..]);
+        let is_for = |pair: &[Token<'_>]| pair[0].text == "for" && pair[1].text != "<";
+        if tokens[at..=open].windows(2).any(is_for) {
+            found.push(open..open + matching(&tokens[open..]));
+        }
+    }
+    found
 }
 
 /// The function at the start of `tokens`.
@@ -63,6 +89,7 @@ fn function(tokens: &[Token<'_>]) -> Function {
         line: tokens[0].line,
         lines: last - tokens[0].line + 1,
         parameters: count_parameters(&tokens[open + 1..close]),
+        given: false,
     }
 }
 
@@ -316,6 +343,24 @@ mod tests {
     #[test]
     fn a_function_pointer_has_no_name() {
         assert!(functions(&source("type A = fn(u8) -> u8;")).is_empty());
+    }
+
+    #[test]
+    fn a_signature_from_elsewhere_is_known() {
+        let given = |text| {
+            functions(&source(text))
+                .iter()
+                .map(|function| function.given)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            given("use a;\nimpl<T: A> B for C<T> where T: for<'a> D<'a> { fn f() { } fn g() {} } fn h() {}"),
+            [true, true, false]
+        );
+        assert_eq!(
+            given("impl C { fn f(x: impl for<'a> B<'a>) {} }\ntrait D { fn g(); }"),
+            [false, false]
+        );
     }
 
     fn expanded(text: &str) -> Vec<String> {

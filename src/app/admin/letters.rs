@@ -50,7 +50,10 @@ async fn change(admin: &Admin, headers: &HeaderMap, (verb, body): (Verb, &Bytes)
         return refusal.into_response();
     }
     let Some(desk) = &admin.desk else {
-        return refuse(StatusCode::NOT_FOUND, "this process has no database with letters");
+        return refuse(
+            StatusCode::NOT_FOUND,
+            "the letters of this process are in several databases; use `twinbox letters --owner NAME`",
+        );
     };
     let request: Request = match serde_json::from_slice(body) {
         Ok(request) => request,

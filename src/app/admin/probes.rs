@@ -7,11 +7,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use tokio::time::Instant;
 
 use super::Admin;
 use crate::app::export::METRICS_CONTENT_TYPE;
 use crate::app::status::Document;
+use crate::app::supervise;
 use crate::relay::RelayState;
 
 /// A loop that has not turned for this long hangs: loops turn every second, and the slowest await inside one (a commit
@@ -30,7 +30,7 @@ fn not(reasons: &[String]) -> Answer {
 
 /// Whether our own loops turn; never a dependency.
 pub(super) async fn livez(State(admin): State<Arc<Admin>>) -> Answer {
-    let now = Instant::now().into_std();
+    let now = supervise::now().into_std();
     let silent = admin.pulses.iter().filter_map(|(name, pulse)| {
         let silence = pulse.silence(now);
         (silence > SILENCE_MAX).then(|| format!("{name} has not turned for {} s", silence.as_secs()))

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use tokio::net::TcpListener;
 
 use super::{Admin, router};
-use crate::app::supervise::Outcome;
+use crate::relay::Outcome;
 
 /// Binds the port; port 0 takes a free one.
 ///

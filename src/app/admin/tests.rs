@@ -11,7 +11,7 @@ use super::*;
 use crate::app::drain::Phase;
 use crate::contract::Boxed;
 use crate::delivery::{Failure, FailureKind};
-use crate::operate::letters::{Change, Count, Entry, Selection, Verb};
+use crate::operate::letters::{Change, Count, Detail, Entry, Selection, Verb};
 use crate::relay::{LastError, RelayState, Status};
 use crate::telemetry::Meters;
 
@@ -48,6 +48,10 @@ impl Desk for FakeDesk {
     fn list(&self, _: Selection, _: u32) -> Boxed<'_, Result<Vec<Entry>, Failure>> {
         Box::pin(async { Ok(Vec::new()) })
     }
+
+    fn show(&self, _: i64) -> Boxed<'_, Result<Option<Detail>, Failure>> {
+        Box::pin(async { Ok(None) })
+    }
 }
 
 struct Port {
@@ -81,7 +85,9 @@ async fn open(change: impl FnOnce(&mut Admin)) -> Port {
     };
     change(&mut admin);
     let (listener, address) = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-    tokio::spawn(serve(listener, admin));
+    crate::app::supervise::spawn("admin", async {
+        serve(listener, admin).await;
+    });
     Port {
         url: format!("http://{address}"),
         orders,
@@ -113,6 +119,10 @@ impl Port {
         self.ask(Method::POST, path, |request| request.bearer_auth(TOKEN).body(body))
             .await
     }
+}
+
+fn now() -> std::time::Instant {
+    crate::app::supervise::now().into_std()
 }
 
 fn set(port: &Port, state: RelayState, ready: bool) {
@@ -214,14 +224,14 @@ async fn an_outage_flips_readiness_only_when_strict() {
 
 #[tokio::test]
 async fn a_loop_that_hangs_is_not_alive() {
-    let turned = std::time::Instant::now().checked_sub(Duration::from_secs(61)).unwrap();
+    let turned = now().checked_sub(Duration::from_secs(61)).unwrap();
     let pulse = Pulse::new(turned);
     let own = pulse.clone();
     let port = open(|admin| admin.pulses = vec![("relay orders".to_owned(), pulse)]).await;
     let hangs = port.get("/livez").await;
     assert_eq!(hangs.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert!(hangs.text().await.unwrap().starts_with("relay orders has not turned"));
-    own.beat(std::time::Instant::now());
+    own.beat(now());
     assert_eq!(port.code("/livez").await, 200);
 }
 
@@ -287,8 +297,12 @@ async fn every_named_metric_is_there() {
         status.letters = vec![("parked", 0)];
     });
     let text = port.get("/metrics").await.text().await.unwrap();
-    for name in crate::telemetry::names::ALL {
-        assert!(text.contains(&name.replace('.', "_")), "{name} is missing in\n{text}");
+    for metric in crate::telemetry::names::ALL {
+        let (name, help) = (metric.prometheus(), metric.help);
+        assert!(
+            text.contains(&format!("# HELP {name} {help}\n")),
+            "{name} is missing in\n{text}"
+        );
     }
 }
 

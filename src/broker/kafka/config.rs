@@ -16,7 +16,7 @@ use crate::setting::{BackendConfig, Complaints, RouteField, Scalar, Secret, Sett
 #[serde(deny_unknown_fields)]
 pub struct KafkaConfig {
     /// Where to ask for the cluster first, as `host:port`. Two or three are enough: the cluster names the others.
-    #[schemars(length(min = 1), inner(length(min = 1)))]
+    #[schemars(length(min = 1), inner(length(min = 1)), extend("x-hint" = "write brokers: [\"host:9092\"]"))]
     pub brokers: Vec<String>,
     /// Encryption. Without it the connection is plaintext; `tls: {}` is TLS with the system's roots.
     #[serde(default)]

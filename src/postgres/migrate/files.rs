@@ -59,10 +59,11 @@ const OUTBOX: Step = file!(Outbox 1 "outbox" "outbox/0001_outbox.up.sql");
 const PAYLOAD_JSON: Step = file!(Payload 1 "json" "payload/json.sql");
 const PAYLOAD_BYTEA: Step = file!(Payload 1 "bytea" "payload/bytea.sql");
 const PAYLOAD_TEXT: Step = file!(Payload 1 "text" "payload/text.sql");
-const REST: [Step; 3] = [
+const REST: [Step; 4] = [
     file!(Outbox 2 "relay" "outbox/0002_relay.up.sql"),
     file!(Outbox 3 "enqueue" "outbox/0003_enqueue.up.sql"),
     file!(Letters 1 "letters" "letters/0001_letters.up.sql"),
+    file!(Outbox 4 "operate" "outbox/0004_operate.up.sql"),
 ];
 const WAKE: Step = file!(Wake 1 "wake" "wake/0001_wake.up.sql");
 

@@ -185,7 +185,7 @@ impl Table {
         if found.is_empty() {
             found.push(fine("PG-TABLE", format!("{} has the right shape", self.name)));
         }
-        found.extend(self.wake());
+        found.push(self.wake());
         found.extend(self.vacuum_off.then(|| {
             let fix = format!(
                 "alter table {} reset (autovacuum_enabled); alter system reset autovacuum;",
@@ -351,24 +351,24 @@ impl Table {
         found
     }
 
-    fn wake(&self) -> Option<Finding> {
+    fn wake(&self) -> Finding {
         let expected = "an enabled trigger, or none";
         match self.wake.as_deref() {
-            Some(_) if self.prepared_max > 0 => Some(warn(
+            Some(_) if self.prepared_max > 0 => warn(
                 "PG-WAKE",
                 "the wake trigger is installed, and max_prepared_transactions is above 0: PREPARE TRANSACTION of a writer \
                  fails while a relay sleeps",
                 expected,
                 "twinbox migrate --no-wake",
-            )),
-            Some("D") => Some(warn(
+            ),
+            Some("D") => warn(
                 "PG-WAKE",
                 "the wake trigger is disabled: a sleeping relay notices rows a second late",
                 expected,
                 format!("alter table {} enable trigger twinbox_wake;", self.name),
-            )),
-            Some(_) => Some(fine("PG-WAKE", "writers wake a sleeping relay")),
-            None => Some(fine("PG-WAKE", "no wake trigger: relays poll")),
+            ),
+            Some(_) => fine("PG-WAKE", "writers wake a sleeping relay"),
+            None => fine("PG-WAKE", "no wake trigger: relays poll"),
         }
     }
 }

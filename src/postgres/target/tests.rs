@@ -3,7 +3,7 @@
 use super::*;
 
 fn parse(url: &str) -> Result<Target, TargetError> {
-    Target::parse(url, &TlsFiles::default())
+    Target::parse(url, &TlsConfig::default())
 }
 
 #[test]
@@ -27,9 +27,9 @@ fn the_url_says_how_far_the_server_is_verified() {
 
 #[test]
 fn a_configured_authority_is_verified_in_full() {
-    let files = TlsFiles {
+    let files = TlsConfig {
         ca: Some("/ca.pem".into()),
-        ..TlsFiles::default()
+        ..TlsConfig::default()
     };
     let target = Target::parse("postgres://u@h/db?sslmode=prefer", &files).expect("readable");
     assert_eq!(target.mode(), TlsMode::VerifyFull);

@@ -1,3 +1,7 @@
 //! Adapters against real servers.
 
+#[cfg(feature = "kafka")]
+mod kafka;
+mod memory;
+mod postgres_cursor;
 mod postgres_ground;

@@ -4,9 +4,11 @@
 //! transaction causes.
 
 use crate::support::ledger::checker::{Verdict, check};
-use crate::support::ledger::observer::read_all;
-use crate::support::ledger::workload::{Payload, Workload, truth};
+use crate::support::ledger::observer::{Record, Tail, read_all};
+use crate::support::ledger::workload::{Payload, Running, Workload, truth};
+use crate::support::postgres::Login;
 use crate::support::stage::Stage;
+use crate::support::wait::{self, PATIENCE};
 use rdkafka::config::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
@@ -60,6 +62,66 @@ async fn b03_a_relay_that_reads_beyond_the_last_seq_is_convicted() {
     let verdict = judge(&stage, &topics, &producer).await;
     assert!(!verdict.lost.is_empty(), "the planted bug was not found: {verdict}");
     assert_eq!(verdict.phantom, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_and_observers_survive_the_faults() {
+    let Some(stage) = Stage::of("ledger_survives")
+        .own_kafka(&[])
+        .own_postgres(&[])
+        .open()
+        .await
+    else {
+        return;
+    };
+    let (workload, topics) = prepare(&stage).await;
+    let running = workload.start(&stage.database).endless();
+    let tail = Tail::follow(&stage.kafka.brokers, &topics);
+    let (postgres, broker) = (
+        stage.own_postgres.as_ref().expect("asked"),
+        stage.own_kafka.as_ref().expect("asked"),
+    );
+    write_more(&running, 200).await;
+    postgres.restart();
+    write_more(&running, 200).await;
+    postgres.kill();
+    postgres.start_again();
+    assert!(
+        stage.database.terminate(Login::App).await > 0,
+        "writers are connected again"
+    );
+    write_more(&running, 200).await;
+    broker.kill();
+    broker.start_again();
+    running.stop();
+    let written = running.finish().await;
+    assert!(written.reconnects > 0, "{written:?}");
+
+    let client = stage.database.owner().await;
+    let producer = producer(&stage);
+    let rows = client.query(NEXT, &[&0_i64]).await.expect("the outbox");
+    for row in &rows {
+        publish(&producer, row);
+    }
+    let verdict = judge(&stage, &topics, &producer).await;
+    assert!(verdict.is_clean(), "{verdict}");
+    assert_eq!(verdict.committed, rows.len(), "truth and outbox committed together");
+    wait::until("the tail saw all", PATIENCE, || async {
+        wait::ensure(tail.distinct() == rows.len(), || {
+            format!("{} of {}", tail.distinct(), rows.len())
+        })
+    })
+    .await;
+}
+
+async fn write_more(running: &Running, rows: usize) {
+    let wanted = running.committed() + rows;
+    wait::until("writers write", PATIENCE, || async {
+        wait::ensure(running.committed() >= wanted, || {
+            format!("{} of {wanted}", running.committed())
+        })
+    })
+    .await;
 }
 
 async fn prepare(stage: &Stage) -> (Workload, Vec<String>) {
@@ -131,7 +193,7 @@ async fn judge(stage: &Stage, topics: &[String], producer: &Producing) -> Verdic
     producer.flush(Duration::from_secs(30)).expect("the broker takes them");
     let seen: Vec<_> = read_all(&stage.kafka.brokers, topics)
         .iter()
-        .map(|record| record.seen())
+        .map(Record::seen)
         .collect();
     let verdict = check(&truth(&stage.database).await, &seen, &[]);
     stage.note("verdict.txt", &verdict.to_string());

@@ -1,3 +1,24 @@
 //! Whole stories on real servers: the binary, PostgreSQL, Kafka, faults, and the truth ledger as the judge.
+//!
+//! Each is small by default and full-size with `TWINBOX_CAMPAIGN=1`. A failing one prints where its configuration,
+//! logs and verdict are.
 
+mod bad_rows;
+mod config_check_five;
+#[cfg(feature = "faults")]
+mod crash_points;
+mod drain;
+mod golden_debezium;
+mod idle;
+mod incidents;
+mod last_window;
+mod latency_with_a_long_transaction;
 mod ledger_itself;
+mod ledger_over_bad_links;
+mod ledger_under_faults;
+mod ledger_without_faults;
+mod one_rejected_key;
+mod outages;
+mod take_over;
+mod thin_path;
+mod two_relays_one_outbox;

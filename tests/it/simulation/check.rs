@@ -41,6 +41,10 @@ struct Flying {
 }
 
 /// One process, as seen from outside.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own, not a state among others"
+)]
 #[derive(Debug, Default)]
 pub(super) struct View {
     /// Given and not settled, with its cost.
@@ -57,6 +61,7 @@ pub(super) struct View {
     desk_is_out: bool,
     confirm_is_out: bool,
     fetch_is_out: bool,
+    idle_is_out: bool,
     pub(super) draining: bool,
     drained: bool,
     stepped_down: bool,
@@ -89,7 +94,8 @@ impl View {
     pub(super) fn told(&mut self, event: &Event, around: Around<'_>) {
         match event {
             Event::Fetched(page) => self.fetched(page),
-            Event::FetchFailed(_) | Event::Woken => self.fetch_is_out = false,
+            Event::FetchFailed(_) => self.fetch_is_out = false,
+            Event::Woken => self.idle_is_out = false,
             Event::Answered(answers) => self.answered(answers, around),
             Event::Confirmed | Event::ConfirmFailed(_) => self.confirm_is_out = false,
             Event::Stored(kept) => self.stored(kept),
@@ -231,9 +237,15 @@ impl View {
                 });
                 self.batch(batch, around);
             }
-            Effect::Fetch(_) | Effect::Idle(_) => {
+            // A reading ends an idle wait at once (a drain does not wait for a hint), not the other way round.
+            Effect::Fetch(_) => {
                 self.demand(!self.fetch_is_out, || "two readings at once".to_owned());
                 self.fetch_is_out = true;
+            }
+            Effect::Idle(_) => {
+                let busy = self.fetch_is_out || self.idle_is_out;
+                self.demand(!busy, || "an idle wait beside a reading or another wait".to_owned());
+                self.idle_is_out = true;
             }
             Effect::Confirm(progress) => {
                 self.demand(!self.confirm_is_out && self.store.is_none(), || {

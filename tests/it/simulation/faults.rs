@@ -111,20 +111,6 @@ pub(super) struct Shape {
 // === impl Faults ===
 
 impl Faults {
-    pub(super) fn none() -> Self {
-        Self {
-            on: Vec::new(),
-            healed: false,
-        }
-    }
-
-    pub(super) fn of(on: &[Fault]) -> Self {
-        Self {
-            on: on.to_vec(),
-            healed: false,
-        }
-    }
-
     /// A random part of all; one seed in twelve has none at all.
     pub(super) fn draw(dice: &mut Dice) -> Self {
         let share = [0.0, 10.0, 25.0, 40.0][dice.between(0, 3)];

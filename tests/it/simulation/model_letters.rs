@@ -53,10 +53,6 @@ impl ModelLetters {
         self.letters.get(self.by_seq.get(&seq)?)
     }
 
-    pub(super) fn is_open(&self, seq: Seq) -> bool {
-        self.of(seq).is_some_and(|letter| letter.closed.is_none())
-    }
-
     /// Open letters of a lane, in place order.
     pub(super) fn open<'a>(&'a self, lane: &'a LaneName, source: &ModelSource) -> Vec<(LetterId, Seq)> {
         let mut open: Vec<_> = self
@@ -105,7 +101,7 @@ impl ModelLetters {
         if self.by_seq.contains_key(&seq) {
             return;
         }
-        let id = LetterId(self.letters.len() as i64 + 1);
+        let id = LetterId(i64::try_from(self.letters.len()).expect("few letters") + 1);
         let row = LetterRow {
             lane: lane.clone(),
             seq,

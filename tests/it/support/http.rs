@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub body: String,
 }
@@ -19,20 +19,20 @@ impl Answer {
     ///
     /// # Errors
     /// When it is none.
-    pub fn json(&self) -> Result<Value, String> {
+    pub(crate) fn json(&self) -> Result<Value, String> {
         serde_json::from_str(&self.body).map_err(|error| format!("{error} in {:?}", self.body))
     }
 }
 
 /// # Errors
 /// What went wrong on the way, as text for a poll.
-pub async fn get(address: &str, path: &str) -> Result<Answer, String> {
+pub(crate) async fn get(address: &str, path: &str) -> Result<Answer, String> {
     request(address, "GET", path).await
 }
 
 /// # Errors
 /// What went wrong on the way, as text for a poll.
-pub async fn post(address: &str, path: &str) -> Result<Answer, String> {
+pub(crate) async fn post(address: &str, path: &str) -> Result<Answer, String> {
     request(address, "POST", path).await
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 const ADMIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// A cluster, seen by an administrator.
-pub struct Kafka {
+pub(crate) struct Kafka {
     pub brokers: String,
     admin: AdminClient<DefaultClientContext>,
 }
@@ -19,7 +19,7 @@ pub struct Kafka {
 impl Kafka {
     /// Never fails: librdkafka connects when it must.
     #[must_use]
-    pub fn at(brokers: &str) -> Self {
+    pub(crate) fn at(brokers: &str) -> Self {
         let admin = ClientConfig::new().set("bootstrap.servers", brokers).create();
         Self {
             brokers: brokers.to_owned(),
@@ -28,7 +28,7 @@ impl Kafka {
     }
 
     /// `settings` are the topic's, e.g. `max.message.bytes`.
-    pub async fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+    pub(crate) async fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
         let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
         for (key, value) in settings {
             topic = topic.set(key, value);
@@ -42,7 +42,7 @@ impl Kafka {
     }
 
     /// Replaces all settings of the topic by these.
-    pub async fn configure_topic(&self, name: &str, settings: &[(&str, &str)]) {
+    pub(crate) async fn configure_topic(&self, name: &str, settings: &[(&str, &str)]) {
         let mut change = AlterConfig::new(ResourceSpecifier::Topic(name));
         for (key, value) in settings {
             change = change.set(key, value);
@@ -58,7 +58,7 @@ impl Kafka {
         );
     }
 
-    pub async fn delete_topic(&self, name: &str) {
+    pub(crate) async fn delete_topic(&self, name: &str) {
         let gone = self
             .admin
             .delete_topics(&[name], &options())
@@ -68,7 +68,7 @@ impl Kafka {
     }
 
     /// Grows the topic to `total` partitions.
-    pub async fn grow_topic(&self, name: &str, total: usize) {
+    pub(crate) async fn grow_topic(&self, name: &str, total: usize) {
         let growth = NewPartitions::new(name, total);
         let grown = self
             .admin

@@ -4,7 +4,7 @@ use std::env;
 
 /// The servers every live test of this run shares: a test may fill them, never hurt them.
 #[derive(Debug, Clone)]
-pub struct Live {
+pub(crate) struct Live {
     /// URL of a superuser's database.
     pub postgres: String,
     /// `host:port,…`
@@ -16,7 +16,7 @@ pub struct Live {
 /// # Panics
 /// With `REQUIRE_LIVE=1`: a live suite without its server is a failure there.
 #[must_use]
-pub fn servers(test: &str) -> Option<Live> {
+pub(crate) fn servers(test: &str) -> Option<Live> {
     Some(Live {
         postgres: postgres(test)?,
         kafka: kafka(test)?,
@@ -25,25 +25,25 @@ pub fn servers(test: &str) -> Option<Live> {
 
 /// `TEST_POSTGRES`, see [`servers`].
 #[must_use]
-pub fn postgres(test: &str) -> Option<String> {
+pub(crate) fn postgres(test: &str) -> Option<String> {
     server("TEST_POSTGRES", test)
 }
 
 /// `TEST_KAFKA`, see [`servers`].
 #[must_use]
-pub fn kafka(test: &str) -> Option<String> {
+pub(crate) fn kafka(test: &str) -> Option<String> {
     server("TEST_KAFKA", test)
 }
 
 /// The full sizes of the campaign instead of the small ones of `make test`.
 #[must_use]
-pub fn campaign() -> bool {
+pub(crate) fn campaign() -> bool {
     flag("TWINBOX_CAMPAIGN")
 }
 
 /// `1` is yes.
 #[must_use]
-pub fn flag(variable: &str) -> bool {
+pub(crate) fn flag(variable: &str) -> bool {
     env::var(variable).is_ok_and(|value| value == "1")
 }
 

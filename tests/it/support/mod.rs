@@ -3,15 +3,14 @@
 //! Nothing in here knows the inside of twinbox: the binary is driven by its files, its ports and its signals, and
 //! judged by Postgres and Kafka read with clients of their own.
 
-pub mod http;
-pub mod kafka;
-pub mod ledger;
-pub mod live;
-pub mod ports;
-pub mod postgres;
-pub mod process;
-pub mod proxy;
-pub mod relay;
-pub mod servers;
-pub mod stage;
-pub mod wait;
+pub(crate) mod http;
+pub(crate) mod kafka;
+pub(crate) mod ledger;
+pub(crate) mod live;
+pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod relay;
+pub(crate) mod servers;
+pub(crate) mod stage;
+pub(crate) mod wait;

@@ -17,7 +17,7 @@ const LOGINS_LOCK: i64 = 8946;
 
 /// Who connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Login {
+pub(crate) enum Login {
     /// Runs `twinbox relay`: member of `twinbox_relay`.
     Relay,
     /// Writes outbox rows: member of `twinbox_app`.
@@ -27,10 +27,10 @@ pub enum Login {
 }
 
 impl Login {
-    pub const ALL: [Self; 3] = [Self::Relay, Self::App, Self::Operator];
+    pub(crate) const ALL: [Self; 3] = [Self::Relay, Self::App, Self::Operator];
 
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Relay => "it_relay",
             Self::App => "it_app",
@@ -40,7 +40,7 @@ impl Login {
 
     /// The group role that `twinbox migrate --roles` makes.
     #[must_use]
-    pub fn role(self) -> &'static str {
+    pub(crate) fn role(self) -> &'static str {
         match self {
             Self::Relay => "twinbox_relay",
             Self::App => "twinbox_app",
@@ -51,14 +51,14 @@ impl Login {
 
 /// One test's database.
 #[derive(Debug, Clone)]
-pub struct Database {
+pub(crate) struct Database {
     pub name: String,
     server: tokio_postgres::Config,
 }
 
 impl Database {
     /// Makes `name` on the server of `url`.
-    pub async fn create(url: &str, name: &str) -> Self {
+    pub(crate) async fn create(url: &str, name: &str) -> Self {
         let server: tokio_postgres::Config = url.parse().expect("TEST_POSTGRES is a connection URL");
         let client = open(&server).await.expect("the test server answers");
         client
@@ -73,7 +73,7 @@ impl Database {
 
     /// The superuser's URL, for `migrate` and for looking inside.
     #[must_use]
-    pub fn owner_url(&self) -> String {
+    pub(crate) fn owner_url(&self) -> String {
         let user = self.server.get_user().unwrap_or("postgres");
         let password = self.server.get_password().map(String::from_utf8_lossy);
         self.url(user, password.as_deref().unwrap_or(PASSWORD))
@@ -81,44 +81,45 @@ impl Database {
 
     /// The URL of one of the least-privilege logins.
     #[must_use]
-    pub fn login_url(&self, login: Login) -> String {
+    pub(crate) fn login_url(&self, login: Login) -> String {
         self.url(login.name(), PASSWORD)
     }
 
     /// The same server, any user.
     #[must_use]
-    pub fn url(&self, user: &str, password: &str) -> String {
+    pub(crate) fn url(&self, user: &str, password: &str) -> String {
         self.url_at(self.port(), &format!("{user}:{password}"))
     }
 
     /// The same database through another port (a proxy's), as `user:password`.
     #[must_use]
-    pub fn url_at(&self, port: u16, who: &str) -> String {
+    pub(crate) fn url_at(&self, port: u16, who: &str) -> String {
         format!("postgres://{who}@127.0.0.1:{port}/{}", self.name)
     }
 
     /// Where the server listens.
     #[must_use]
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.server.get_ports().first().copied().unwrap_or(5432)
     }
 
     /// A superuser's connection to this database.
-    pub async fn owner(&self) -> Client {
+    pub(crate) async fn owner(&self) -> Client {
         connect(&self.owner_url()).await.expect("the test server answers")
     }
 
     /// Makes the logins and puts them into the roles; `twinbox migrate --roles` must have run.
-    pub async fn make_logins(&self) {
+    pub(crate) async fn make_logins(&self) {
         let client = open(&self.server).await.expect("the test server answers");
         let mut script = format!("begin; select pg_advisory_xact_lock({LOGINS_LOCK});");
         for login in Login::ALL {
             let (name, role) = (login.name(), login.role());
-            script.push_str(&format!(
+            let one = format!(
                 "do $$ begin if not exists (select from pg_roles where rolname = '{name}') then \
                    create role {name} login password '{PASSWORD}'; end if; \
                  if not pg_has_role('{name}', '{role}', 'member') then grant {role} to {name}; end if; end $$;"
-            ));
+            );
+            script.push_str(&one);
         }
         script.push_str("commit");
         client
@@ -128,14 +129,14 @@ impl Database {
     }
 
     /// Ends every connection of `login` to this database; how many there were.
-    pub async fn terminate(&self, login: Login) -> i64 {
+    pub(crate) async fn terminate(&self, login: Login) -> i64 {
         let sql = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1 and usename = $2";
         let row = self.owner().await.query_one(sql, &[&self.name, &login.name()]).await;
         row.expect("a superuser may").get(0)
     }
 
     /// Drops it, also under connections. A server that is gone is no failure: the test is over.
-    pub async fn drop_it(&self) {
+    pub(crate) async fn drop_it(&self) {
         if let Ok(client) = open(&self.server).await {
             let _ = client
                 .batch_execute(&format!("drop database if exists \"{}\" with (force)", self.name))
@@ -148,7 +149,7 @@ impl Database {
 ///
 /// # Errors
 /// What tokio-postgres says, or a time-out.
-pub async fn connect(url: &str) -> Result<Client, String> {
+pub(crate) async fn connect(url: &str) -> Result<Client, String> {
     open(&url.parse().map_err(|error| format!("{url}: {error}"))?).await
 }
 

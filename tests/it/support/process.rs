@@ -9,12 +9,11 @@ const TICKS: f64 = 100.0;
 
 /// A process that this test started, by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Process(pub u32);
+pub(crate) struct Process(pub u32);
 
 /// What may be sent to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    Kill,
+pub(crate) enum Signal {
     Terminate,
     Interrupt,
     Stop,
@@ -22,9 +21,8 @@ pub enum Signal {
 }
 
 impl Process {
-    pub fn signal(self, signal: Signal) {
+    pub(crate) fn signal(self, signal: Signal) {
         let name = match signal {
-            Signal::Kill => "-KILL",
             Signal::Terminate => "-TERM",
             Signal::Interrupt => "-INT",
             Signal::Stop => "-STOP",
@@ -40,13 +38,13 @@ impl Process {
 
     /// Running, not defunct.
     #[must_use]
-    pub fn is_alive(self) -> bool {
+    pub(crate) fn is_alive(self) -> bool {
         self.stat().is_some_and(|fields| fields[0] != "Z")
     }
 
     /// Highest resident set so far, in bytes.
     #[must_use]
-    pub fn memory_peak(self) -> u64 {
+    pub(crate) fn memory_peak(self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0)).expect("the process runs");
         let line = status
             .lines()
@@ -58,7 +56,7 @@ impl Process {
 
     /// CPU time so far, user and system.
     #[must_use]
-    pub fn cpu(self) -> Duration {
+    pub(crate) fn cpu(self) -> Duration {
         let fields = self.stat().expect("the process runs");
         let ticks: f64 = [11, 12]
             .iter()
@@ -77,7 +75,7 @@ impl Process {
 
 /// An exit for people: `exit 0`, `signal 9`.
 #[must_use]
-pub fn outcome(status: ExitStatus) -> String {
+pub(crate) fn outcome(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit {code}"),

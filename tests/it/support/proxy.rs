@@ -25,7 +25,7 @@ struct Weather {
 }
 
 /// A listening port in front of a server.
-pub struct Proxy {
+pub(crate) struct Proxy {
     pub port: u16,
     weather: watch::Sender<Weather>,
     /// Connections that were ever passed on.
@@ -35,7 +35,7 @@ pub struct Proxy {
 
 impl Proxy {
     /// In front of `target` on loopback; 0 when the server comes later ([`Proxy::aim`]).
-    pub async fn to(target: u16) -> Self {
+    pub(crate) async fn to(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a loopback port is free");
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let fair = Weather {
@@ -57,42 +57,42 @@ impl Proxy {
     }
 
     /// The server behind is at this port now.
-    pub fn aim(&self, target: u16) {
+    pub(crate) fn aim(&self, target: u16) {
         self.weather.send_modify(|weather| weather.target = target);
     }
 
     /// Ends all connections with FIN; new ones are welcome.
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.weather
             .send_modify(|weather| (weather.generation, weather.reset) = (weather.generation + 1, false));
     }
 
     /// Ends all connections with RST; new ones are welcome.
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.weather
             .send_modify(|weather| (weather.generation, weather.reset) = (weather.generation + 1, true));
     }
 
     /// A black hole: everything stays open, nothing passes.
-    pub fn hold(&self) {
+    pub(crate) fn hold(&self) {
         self.weather.send_modify(|weather| weather.held = true);
     }
 
     /// Ends all connections with RST; new ones are refused.
-    pub fn refuse(&self) {
+    pub(crate) fn refuse(&self) {
         self.reset();
         self.weather.send_modify(|weather| weather.refused = true);
     }
 
     /// Fair weather again: what was held passes, who connects is welcome.
-    pub fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.weather
             .send_modify(|weather| (weather.held, weather.refused) = (false, false));
     }
 
     /// Connections so far: shows that the traffic really takes this link.
     #[must_use]
-    pub fn connections(&self) -> u64 {
+    pub(crate) fn connections(&self) -> u64 {
         self.passed.load(Ordering::Relaxed)
     }
 }

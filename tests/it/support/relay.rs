@@ -11,15 +11,15 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 /// The binary under test.
-pub const TWINBOX: &str = env!("CARGO_BIN_EXE_twinbox");
+pub(crate) const TWINBOX: &str = env!("CARGO_BIN_EXE_twinbox");
 
 /// `"admin":"127.0.0.1:41234"` in JSON, `admin=127.0.0.1:41234` in a log for people.
 static ADMIN: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"admin[^0-9]{1,12}(127\.0\.0\.1:[1-9][0-9]*)"#).expect("a valid pattern"));
+    LazyLock::new(|| Regex::new(r"admin[^0-9]{1,12}(127\.0\.0\.1:[1-9][0-9]*)").expect("a valid pattern"));
 
 /// twinbox with nothing in its environment that the test did not put there.
 #[must_use]
-pub fn twinbox(environment: &[(&str, &str)]) -> Command {
+pub(crate) fn twinbox(environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(TWINBOX);
     command
         .env_clear()
@@ -35,7 +35,7 @@ pub fn twinbox(environment: &[(&str, &str)]) -> Command {
 }
 
 /// A relay's process.
-pub struct Relay {
+pub(crate) struct Relay {
     child: Child,
     pub process: Process,
     /// Its standard error.
@@ -46,7 +46,7 @@ pub struct Relay {
 impl Relay {
     /// Starts `twinbox relay` with this configuration; `name` is the relay that [`Relay::status`] speaks of.
     #[must_use]
-    pub fn start(name: &str, config: &Path, files: (&Path, &[(&str, &str)])) -> Self {
+    pub(crate) fn start(name: &str, config: &Path, files: (&Path, &[(&str, &str)])) -> Self {
         let (log, environment) = files;
         let file = File::create(log).expect("the test's directory is writable");
         let mut command = twinbox(environment);
@@ -66,8 +66,9 @@ impl Relay {
     }
 
     /// The admin address, once the start line has told it.
-    pub async fn admin(&self) -> String {
+    pub(crate) async fn admin(&self) -> String {
         wait::until("the start line names the admin port", wait::PATIENCE, || async {
+            self.must_be_up();
             let text = self.log_text();
             ADMIN
                 .captures(&text)
@@ -81,7 +82,7 @@ impl Relay {
     ///
     /// # Errors
     /// What is missing, for a poll.
-    pub async fn status(&self) -> Result<Value, String> {
+    pub(crate) async fn status(&self) -> Result<Value, String> {
         let text = self.log_text();
         let address = ADMIN
             .captures(&text)
@@ -95,8 +96,9 @@ impl Relay {
     }
 
     /// Waits until `/status` says that the relay is in this state.
-    pub async fn reaches(&self, state: &str) {
+    pub(crate) async fn reaches(&self, state: &str) {
         wait::until(&format!("the relay is {state}"), wait::PATIENCE, || async {
+            self.must_be_up();
             let status = self.status().await?;
             wait::ensure(status["state"] == state, || format!("{status}"))
         })
@@ -104,9 +106,10 @@ impl Relay {
     }
 
     /// Waits until `/status` shows a last error with this text in its message; the whole status.
-    pub async fn complains(&self, pattern: &str) -> Value {
+    pub(crate) async fn complains(&self, pattern: &str) -> Value {
         let pattern = Regex::new(pattern).expect("a valid pattern");
         wait::until(&format!("last_error says {pattern}"), wait::PATIENCE, || async {
+            self.must_be_up();
             let status = self.status().await?;
             let message = status["last_error"]["message"].as_str().unwrap_or_default();
             wait::ensure(pattern.is_match(message), || format!("{status}"))?;
@@ -116,28 +119,28 @@ impl Relay {
     }
 
     /// `kill -9`, and the end of it.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    pub fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         self.process.signal(Signal::Stop);
     }
 
-    pub fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         self.process.signal(Signal::Continue);
     }
 
     /// SIGTERM, then its end within `deadline`: what it ended with and how long it took.
-    pub async fn terminate(&mut self, deadline: Duration) -> (String, Duration) {
+    pub(crate) async fn terminate(&mut self, deadline: Duration) -> (String, Duration) {
         let since = Instant::now();
         self.process.signal(Signal::Terminate);
         (self.ends(deadline).await, since.elapsed())
     }
 
     /// Its end within `deadline`: `exit 0`.
-    pub async fn ends(&mut self, deadline: Duration) -> String {
+    pub(crate) async fn ends(&mut self, deadline: Duration) -> String {
         let until = Instant::now() + deadline;
         loop {
             if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
@@ -153,20 +156,18 @@ impl Relay {
     }
 
     /// Panics with its log when it has ended.
-    pub fn must_be_up(&mut self) {
-        if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
-            panic!("the relay ended with {}: {}", outcome(status), self.words());
-        }
+    pub(crate) fn must_be_up(&self) {
+        assert!(self.process.is_alive(), "the relay has ended: {}", self.words());
     }
 
     #[must_use]
-    pub fn log_text(&self) -> String {
+    pub(crate) fn log_text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// The last lines of its log.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let text = self.log_text();
         let lines: Vec<&str> = text.lines().collect();
         format!(

@@ -8,7 +8,7 @@ use std::process::Command;
 
 /// Which script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     Postgres,
     Kafka,
 }
@@ -24,7 +24,7 @@ impl Kind {
 
 /// A running (or killed) server with its directory.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     kind: Kind,
     pub dir: PathBuf,
     values: HashMap<String, String>,
@@ -33,7 +33,7 @@ pub struct Server {
 impl Server {
     /// Starts one under `dir`. Settings as the script takes them: `name=value`.
     #[must_use]
-    pub fn start(kind: Kind, dir: &Path, settings: &[&str]) -> Self {
+    pub(crate) fn start(kind: Kind, dir: &Path, settings: &[&str]) -> Self {
         let mut arguments = Vec::new();
         for setting in settings {
             if kind == Kind::Postgres {
@@ -53,7 +53,7 @@ impl Server {
 
     /// One of the script's assignments: `PORT`, `PID`, `URL`, `BROKERS`.
     #[must_use]
-    pub fn value(&self, name: &str) -> &str {
+    pub(crate) fn value(&self, name: &str) -> &str {
         self.values
             .get(name)
             .unwrap_or_else(|| panic!("{:?} printed no {name}: {:?}", self.kind, self.values))
@@ -61,27 +61,27 @@ impl Server {
 
     /// The loopback port: the same as long as the directory lives.
     #[must_use]
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.value("PORT").parse().expect("a port")
     }
 
     /// SIGKILL.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         self.call("kill", &[]);
     }
 
     /// A clean shutdown.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.call("stop", &[]);
     }
 
     /// Starts it again after [`Server::kill`] or [`Server::stop`]; returns when it answers.
-    pub fn start_again(&self) {
+    pub(crate) fn start_again(&self) {
         self.call("start", &[]);
     }
 
     /// Clean shutdown and start.
-    pub fn restart(&self) {
+    pub(crate) fn restart(&self) {
         self.call("restart", &[]);
     }
 

@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 /// The name of the relay in the configurations made here.
-pub const RELAY: &str = "orders";
+pub(crate) const RELAY: &str = "orders";
 
 /// Tests that measure time want the machine for themselves.
 static MACHINE: std::sync::LazyLock<std::sync::Arc<RwLock<()>>> = std::sync::LazyLock::new(Default::default);
@@ -26,7 +26,7 @@ enum Turn {
 
 /// What a test needs, before it gets it.
 #[derive(Debug)]
-pub struct Wish {
+pub(crate) struct Wish {
     test: &'static str,
     alone: bool,
     kafka: Option<Vec<String>>,
@@ -36,27 +36,27 @@ pub struct Wish {
 impl Wish {
     /// No other test runs meanwhile.
     #[must_use]
-    pub fn alone(mut self) -> Self {
+    pub(crate) fn alone(mut self) -> Self {
         self.alone = true;
         self
     }
 
     /// A broker that may be killed.
     #[must_use]
-    pub fn own_kafka(mut self, settings: &[String]) -> Self {
+    pub(crate) fn own_kafka(mut self, settings: &[String]) -> Self {
         self.kafka = Some(settings.to_vec());
         self
     }
 
     /// A Postgres that may be killed.
     #[must_use]
-    pub fn own_postgres(mut self, settings: &[String]) -> Self {
+    pub(crate) fn own_postgres(mut self, settings: &[String]) -> Self {
         self.postgres = Some(settings.to_vec());
         self
     }
 
     /// The stage, or `None` (told in one line) without live servers.
-    pub async fn open(self) -> Option<Stage> {
+    pub(crate) async fn open(self) -> Option<Stage> {
         let live = live::servers(self.test)?;
         let turn = if self.alone {
             Turn::Alone {
@@ -71,7 +71,7 @@ impl Wish {
     }
 }
 
-pub struct Stage {
+pub(crate) struct Stage {
     /// Unique: name of the database and first part of every topic.
     pub name: String,
     pub dir: PathBuf,
@@ -87,7 +87,7 @@ pub struct Stage {
 impl Stage {
     /// A stage on the shared servers, unless the wish says more.
     #[must_use]
-    pub fn of(test: &'static str) -> Wish {
+    pub(crate) fn of(test: &'static str) -> Wish {
         Wish {
             test,
             alone: false,
@@ -127,7 +127,12 @@ impl Stage {
     }
 
     /// Tables, roles and logins; `payload` is the type of the outbox's column.
-    pub async fn migrate(&self, payload: Payload) {
+    pub(crate) async fn migrate(&self, payload: Payload) {
+        self.migrate_in(&self.database, payload).await;
+    }
+
+    /// The same in another database of the server.
+    pub(crate) async fn migrate_in(&self, database: &Database, payload: Payload) {
         let config = self.config("migrate.yaml", json!({}));
         let config = config.to_str().expect("a UTF-8 path");
         let payload = match payload {
@@ -136,18 +141,18 @@ impl Stage {
         };
         for more in [&[][..], &["--roles"][..]] {
             let arguments = [&["migrate", "-c", config, "--payload", payload][..], more].concat();
-            let output = self.run(&self.database.owner_url(), &arguments);
+            let output = self.run(&database.owner_url(), &arguments);
             assert!(
                 output.status.success(),
                 "twinbox {arguments:?}: {}",
                 text(&output.stderr)
             );
         }
-        self.database.make_logins().await;
+        database.make_logins().await;
     }
 
     /// An `aggregatetype` of this test, whose topic `<type>.events` exists with `partitions`.
-    pub async fn aggregate(&self, word: &str, partitions: i32) -> String {
+    pub(crate) async fn aggregate(&self, word: &str, partitions: i32) -> String {
         let aggregate = self.type_name(word);
         self.kafka
             .create_topic(&format!("{aggregate}.events"), partitions, &[])
@@ -157,13 +162,13 @@ impl Stage {
 
     /// An `aggregatetype` of this test, without a topic.
     #[must_use]
-    pub fn type_name(&self, word: &str) -> String {
+    pub(crate) fn type_name(&self, word: &str) -> String {
         format!("{}-{word}", self.name)
     }
 
     /// Writes a configuration: the smallest one for these servers, changed by `change` (null removes).
     #[must_use]
-    pub fn config(&self, file: &str, change: Value) -> PathBuf {
+    pub(crate) fn config(&self, file: &str, change: Value) -> PathBuf {
         let brokers: Vec<&str> = self.kafka.brokers.split(',').collect();
         let mut config = json!({
             "database": { "url": { "env": "DATABASE_URL" } },
@@ -182,21 +187,27 @@ impl Stage {
 
     /// Starts a relay as `twinbox_relay`.
     #[must_use]
-    pub fn relay(&self, config: &Path) -> Relay {
+    pub(crate) fn relay(&self, config: &Path) -> Relay {
         self.relay_at(config, &self.database.login_url(Login::Relay))
     }
 
     /// Starts a relay with this database URL.
     #[must_use]
-    pub fn relay_at(&self, config: &Path, url: &str) -> Relay {
+    pub(crate) fn relay_at(&self, config: &Path, url: &str) -> Relay {
+        self.relay_with(config, &[("DATABASE_URL", url)])
+    }
+
+    /// Starts a relay with this environment.
+    #[must_use]
+    pub(crate) fn relay_with(&self, config: &Path, environment: &[(&str, &str)]) -> Relay {
         let number = self.logs.fetch_add(1, Ordering::Relaxed);
         let log = self.dir.join(format!("relay-{number}.log"));
-        Relay::start(RELAY, config, (&log, &[("DATABASE_URL", url)]))
+        Relay::start(RELAY, config, (&log, environment))
     }
 
     /// Runs a verb to its end.
     #[must_use]
-    pub fn run(&self, url: &str, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, url: &str, arguments: &[&str]) -> Output {
         let mut command = twinbox(&[("DATABASE_URL", url)]);
         command
             .args(arguments)
@@ -206,7 +217,7 @@ impl Stage {
     }
 
     /// Keeps something for whoever looks into a failure.
-    pub fn note(&self, file: &str, content: &str) {
+    pub(crate) fn note(&self, file: &str, content: &str) {
         let _ = std::fs::write(self.dir.join(file), content);
     }
 }
@@ -243,7 +254,7 @@ impl Drop for Stage {
 
 /// Text of a command's output.
 #[must_use]
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

@@ -4,13 +4,13 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// How long an answer may take on a busy machine before it counts as never.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(25);
 
 /// Polls until it answers; `Err` holds what was missing at the last look.
-pub async fn tried<T, P, F>(deadline: Duration, mut poll: P) -> Result<T, String>
+pub(crate) async fn tried<T, P, F>(deadline: Duration, mut poll: P) -> Result<T, String>
 where
     P: FnMut() -> F,
     F: Future<Output = Result<T, String>>,
@@ -27,7 +27,7 @@ where
 
 /// Polls until it answers; panics with what was missing at the last look.
 #[track_caller]
-pub fn until<T, P, F>(what: &str, deadline: Duration, poll: P) -> impl Future<Output = T>
+pub(crate) fn until<T, P, F>(what: &str, deadline: Duration, poll: P) -> impl Future<Output = T>
 where
     P: FnMut() -> F,
     F: Future<Output = Result<T, String>>,
@@ -42,6 +42,6 @@ where
 }
 
 /// `Err` with what was seen instead, for use in a poll.
-pub fn ensure(holds: bool, seen: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn ensure(holds: bool, seen: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(seen()) }
 }

@@ -25,11 +25,11 @@ async fn ten_pods_migrate_at_once() {
     });
     let reports = join_all(pods).await;
     let applied: usize = reports.iter().map(|report| report.applied.len()).sum();
-    assert_eq!(applied, 5, "each file by exactly one pod");
+    assert_eq!(applied, 6, "each file by exactly one pod");
     let mut owner = scratch.owner().await;
     assert_eq!(
         value::<i64>(owner.client(), "select count(*) from twinbox.migration").await,
-        5
+        6
     );
     assert_eq!(
         migrate::check(owner.client_mut(), &options()).await.expect("checked"),
@@ -49,7 +49,7 @@ async fn checking_changes_nothing() {
         panic!("{standing:?}")
     };
     assert_eq!(missing[0].to_string(), "outbox 0001 (outbox)");
-    assert_eq!(missing.len(), 5);
+    assert_eq!(missing.len(), 6);
     let schemas = "select count(*) from pg_namespace where nspname = 'twinbox'";
     assert_eq!(value::<i64>(owner.client(), schemas).await, 0);
     scratch.drop().await;

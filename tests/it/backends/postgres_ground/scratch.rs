@@ -5,20 +5,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio_postgres::{Client, NoTls};
 use twinbox::postgres::migrate::{self, Options};
-use twinbox::postgres::target::TlsFiles;
 use twinbox::postgres::{Connector, Direct, Schema, Session, Target};
+use twinbox::setting::TlsConfig;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// A fresh database; dropped by [`Scratch::drop`], or left behind by a test that failed.
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     server: tokio_postgres::Config,
-    pub(super) name: String,
+    pub(crate) name: String,
 }
 
 impl Scratch {
     /// None, after one line, when there is no server; a panic under `REQUIRE_LIVE=1`.
-    pub(super) async fn new(test: &str) -> Option<Self> {
+    pub(crate) async fn new(test: &str) -> Option<Self> {
         let Some(url) = env::var("TEST_POSTGRES").ok().filter(|url| !url.is_empty()) else {
             assert_ne!(
                 env::var("REQUIRE_LIVE").as_deref(),
@@ -40,37 +40,50 @@ impl Scratch {
         Some(scratch)
     }
 
-    pub(super) async fn drop(self) {
+    pub(crate) async fn drop(self) {
         let sql = format!("drop database {} with (force)", self.name);
         plain(&self.server).await.batch_execute(&sql).await.expect("dropped");
     }
 
     /// The URL of this database for `user`; the test server trusts loopback, or takes the superuser's password.
-    pub(super) fn url(&self, user: &str) -> String {
+    pub(crate) fn url(&self, user: &str) -> String {
+        self.url_at(user, &self.address())
+    }
+
+    /// The superuser's URL through another port of this machine, in plaintext.
+    pub(crate) fn through(&self, port: u16) -> String {
+        let user = self.server.get_user().expect("TEST_POSTGRES names a user");
+        self.url_at(user, &format!("127.0.0.1:{port}")) + "?sslmode=disable"
+    }
+
+    /// `host:port` of the server.
+    pub(crate) fn address(&self) -> String {
         let tokio_postgres::config::Host::Tcp(host) = &self.server.get_hosts()[0] else {
             panic!("TEST_POSTGRES names a TCP host")
         };
-        let port = self.server.get_ports().first().copied().unwrap_or(5432);
-        let password = self
-            .server
-            .get_password()
-            .map(|p| format!(":{}", String::from_utf8_lossy(p)))
-            .unwrap_or_default();
-        format!("postgres://{user}{password}@{host}:{port}/{}", self.name)
+        format!("{host}:{}", self.server.get_ports().first().copied().unwrap_or(5432))
     }
 
-    pub(super) fn superuser(&self) -> String {
+    fn url_at(&self, user: &str, address: &str) -> String {
+        let password = self.server.get_password();
+        let password = password
+            .map(|password| format!(":{}", String::from_utf8_lossy(password)))
+            .unwrap_or_default();
+        format!("postgres://{user}{password}@{address}/{}", self.name)
+    }
+
+    pub(crate) fn superuser(&self) -> String {
         self.url(self.server.get_user().expect("TEST_POSTGRES names a user"))
     }
 
-    pub(super) fn connector(&self, user: &str, session: Session) -> Connector {
-        let target = Target::parse(&self.url(user), &TlsFiles::default()).expect("a good URL");
+    pub(crate) fn connector(&self, user: &str, session: Session) -> Connector {
+        let target = Target::parse(&self.url(user), &TlsConfig::default()).expect("a good URL");
         Connector::fixed(target, session)
     }
 
     /// A connection of the superuser, as `twinbox migrate` has it.
-    pub(super) async fn owner(&self) -> Direct {
-        let target = Target::parse(&self.superuser(), &TlsFiles::default()).expect("a good URL");
+    pub(crate) async fn owner(&self) -> Direct {
+        let target = Target::parse(&self.superuser(), &TlsConfig::default()).expect("a good URL");
         Connector::fixed(target, Session::command("test"))
             .direct()
             .await
@@ -78,23 +91,23 @@ impl Scratch {
     }
 
     /// The same with the tables in place.
-    pub(super) async fn migrated(&self, options: &Options) -> Direct {
+    pub(crate) async fn migrated(&self, options: &Options) -> Direct {
         let mut owner = self.owner().await;
         migrate::apply(owner.client_mut(), options).await.expect("migrated");
         owner
     }
 }
 
-pub(super) fn schema(name: &str) -> Schema {
+pub(crate) fn schema(name: &str) -> Schema {
     Schema::new(name).expect("a plain name")
 }
 
-pub(super) fn options() -> Options {
+pub(crate) fn options() -> Options {
     Options::new(schema("twinbox"))
 }
 
 /// One value of one row.
-pub(super) async fn value<T>(client: &Client, sql: &str) -> T
+pub(crate) async fn value<T>(client: &Client, sql: &str) -> T
 where
     T: for<'a> tokio_postgres::types::FromSql<'a>,
 {
@@ -106,8 +119,10 @@ where
 }
 
 /// SQLSTATE of a statement that must fail.
-pub(super) async fn refused(client: &Client, sql: &str) -> String {
-    let error = client.batch_execute(sql).await.expect_err(sql);
+pub(crate) async fn refused(client: &Client, sql: &str) -> String {
+    let Err(error) = client.batch_execute(sql).await else {
+        panic!("it was not refused: {sql}")
+    };
     error
         .code()
         .unwrap_or_else(|| panic!("{sql}: {error:?}"))

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 /// One committed row, as its own transaction wrote it down.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Truth {
+pub(crate) struct Truth {
     pub id: Uuid,
     /// `None`: the row has no key and no order.
     pub key: Option<String>,
@@ -26,7 +26,7 @@ pub struct Truth {
 
 /// One record, as an independent client read it from the broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// Header `ce_id` or `id`; `None` when it has neither or it is no UUID.
     pub id: Option<Uuid>,
     pub topic: String,
@@ -41,7 +41,7 @@ pub struct Seen {
 
 /// How a stored message stands when the run is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LetterState {
+pub(crate) enum LetterState {
     /// Waiting; it blocks its key.
     Open,
     /// Published later: it must be on the broker.
@@ -51,7 +51,7 @@ pub enum LetterState {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Letter {
+pub(crate) struct Letter {
     pub id: Uuid,
     pub state: LetterState,
 }
@@ -59,7 +59,7 @@ pub struct Letter {
 /// What the three logs say. Everything but `duplicates` must be empty; how many of those are allowed depends on the
 /// faults of the run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     pub committed: usize,
     pub seen: usize,
     /// Committed, neither on the broker nor a letter.
@@ -80,7 +80,7 @@ pub struct Verdict {
 
 impl Verdict {
     #[must_use]
-    pub fn is_clean(&self) -> bool {
+    pub(crate) fn is_clean(&self) -> bool {
         self.lost.is_empty()
             && self.phantom.is_empty()
             && self.reordered.is_empty()
@@ -123,7 +123,7 @@ fn examples<T: fmt::Display>(f: &mut fmt::Formatter<'_>, name: &str, ids: &[T]) 
 
 /// Judges one run.
 #[must_use]
-pub fn check(truth: &[Truth], seen: &[Seen], letters: &[Letter]) -> Verdict {
+pub(crate) fn check(truth: &[Truth], seen: &[Seen], letters: &[Letter]) -> Verdict {
     let mut verdict = Verdict {
         committed: truth.len(),
         seen: seen.len(),

@@ -53,7 +53,7 @@ fn run() -> impl Strategy<Value = Run> {
                 offset: *offset,
                 fingerprint: row.fingerprint.clone(),
                 position: Some((1, 0, at as u64 + 1)),
-                at_ms: at as i64,
+                at_ms: *offset,
             });
             run.truth.push(row);
         }
@@ -62,7 +62,7 @@ fn run() -> impl Strategy<Value = Run> {
 }
 
 /// Two rows of one lane, the earlier first, if the run has such a pair.
-fn pair(run: &Run, pick: &Index) -> Option<(usize, usize)> {
+fn pair(run: &Run, pick: Index) -> Option<(usize, usize)> {
     let mut pairs = Vec::new();
     for (early, first) in run.truth.iter().enumerate().filter(|(_, row)| row.key.is_some()) {
         let same = |row: &Truth| row.key == first.key && row.topic == first.topic;
@@ -117,7 +117,7 @@ proptest! {
 
     #[test]
     fn a_swap_within_a_key_is_named(mut run in run(), pick: Index) {
-        let Some((early, late)) = pair(&run, &pick) else { return Ok(()) };
+        let Some((early, late)) = pair(&run, pick) else { return Ok(()) };
         let (first, second) = (run.occurrence_of(run.truth[early].id), run.occurrence_of(run.truth[late].id));
         let places = (run.seen[first].offset, run.seen[second].offset);
         (run.seen[first].offset, run.seen[second].offset) = (places.1, places.0);
@@ -159,7 +159,7 @@ proptest! {
 
     #[test]
     fn a_key_in_two_partitions_is_named(mut run in run(), pick: Index) {
-        let Some((_, late)) = pair(&run, &pick) else { return Ok(()) };
+        let Some((_, late)) = pair(&run, pick) else { return Ok(()) };
         let at = run.occurrence_of(run.truth[late].id);
         run.seen[at].partition = 7;
         prop_assert_eq!(run.check(&[]).scattered.len(), 1);
@@ -174,7 +174,7 @@ proptest! {
 
     #[test]
     fn an_open_letter_excuses_its_row_and_blocks_its_key(mut run in run(), pick: Index) {
-        let Some((early, late)) = pair(&run, &pick) else { return Ok(()) };
+        let Some((early, late)) = pair(&run, pick) else { return Ok(()) };
         let (head, behind) = (run.truth[early].clone(), run.truth[late].clone());
         run.seen.retain(|record| record.id != Some(head.id));
         let verdict = run.check(&[Letter { id: head.id, state: LetterState::Open }]);

@@ -1,16 +1,16 @@
 //! Chance that can be repeated: a seeded generator and the zipf distribution of keys.
 
-/// SplitMix64: small, and good enough to choose rows.
+/// `SplitMix64`: small, and good enough to choose rows.
 #[derive(Debug, Clone)]
-pub struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -19,21 +19,21 @@ impl Dice {
     }
 
     /// `low ..= high`, evenly.
-    pub fn between(&mut self, low: usize, high: usize) -> usize {
+    pub(crate) fn between(&mut self, low: usize, high: usize) -> usize {
         low + (self.next() % (high - low + 1) as u64) as usize
     }
 
     /// True in `percent` of 100 cases.
-    pub fn chance(&mut self, percent: f64) -> bool {
+    pub(crate) fn chance(&mut self, percent: f64) -> bool {
         self.fraction() * 100.0 < percent
     }
 
     /// `0.0 .. 1.0`
-    pub fn fraction(&mut self) -> f64 {
+    pub(crate) fn fraction(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    pub fn bytes(&mut self, length: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(length + 8);
         while bytes.len() < length {
             bytes.extend_from_slice(&self.next().to_le_bytes());
@@ -45,11 +45,11 @@ impl Dice {
 
 /// Key 0 is twice as frequent as key 1, three times as key 2 …
 #[derive(Debug, Clone)]
-pub struct Zipf(Vec<f64>);
+pub(crate) struct Zipf(Vec<f64>);
 
 impl Zipf {
     #[must_use]
-    pub fn over(keys: usize) -> Self {
+    pub(crate) fn over(keys: usize) -> Self {
         let mut sum = 0.0;
         Self(
             (1..=keys)
@@ -61,7 +61,7 @@ impl Zipf {
         )
     }
 
-    pub fn pick(&self, dice: &mut Dice) -> usize {
+    pub(crate) fn pick(&self, dice: &mut Dice) -> usize {
         let at = dice.fraction() * self.0[self.0.len() - 1];
         self.0.partition_point(|sum| *sum <= at).min(self.0.len() - 1)
     }

@@ -6,17 +6,20 @@
 //!                                       └────────▶ checker ◀───────┘
 //! ```
 
-pub mod checker;
-pub mod dice;
-pub mod observer;
+pub(crate) mod artefacts;
+pub(crate) mod checker;
+pub(crate) mod dice;
+pub(crate) mod observer;
+pub(crate) mod plain;
 mod transaction;
-pub mod workload;
+pub(crate) mod trial;
+pub(crate) mod workload;
 
 use sha2::{Digest, Sha256};
 
 /// What must arrive byte for byte: key, payload and the header `note`, each told apart from *absent*.
 #[must_use]
-pub fn fingerprint(key: Option<&[u8]>, payload: Option<&[u8]>, note: Option<&[u8]>) -> String {
+pub(crate) fn fingerprint(key: Option<&[u8]>, payload: Option<&[u8]>, note: Option<&[u8]>) -> String {
     let mut digest = Sha256::new();
     for part in [key, payload, note] {
         match part {

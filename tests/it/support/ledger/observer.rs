@@ -7,6 +7,7 @@ use super::checker::Seen;
 use super::fingerprint;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, HashSet};
@@ -17,11 +18,11 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// Metadata, watermarks and the next record come within this, or the broker is gone.
-const BROKER_WITHIN: Duration = Duration::from_secs(60);
+const BROKER_WITHIN: Duration = Duration::from_mins(1);
 
 /// One record with everything on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
+pub(crate) struct Record {
     pub topic: String,
     pub partition: i32,
     pub offset: i64,
@@ -53,7 +54,7 @@ impl Record {
 
     /// The bytes of a header that is there once or more.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
+    pub(crate) fn header(&self, name: &str) -> Option<&[u8]> {
         self.headers
             .iter()
             .find(|(key, _)| key == name)
@@ -62,13 +63,13 @@ impl Record {
 
     /// The same as text.
     #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.header(name).and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// The event's id, in either envelope.
     #[must_use]
-    pub fn id(&self) -> Option<Uuid> {
+    pub(crate) fn id(&self) -> Option<Uuid> {
         self.text("ce_id")
             .or_else(|| self.text("id"))
             .and_then(|text| text.parse().ok())
@@ -76,7 +77,7 @@ impl Record {
 
     /// `twinbox-position`: `epoch.major.minor`.
     #[must_use]
-    pub fn position(&self) -> Option<(u64, u64, u64)> {
+    pub(crate) fn position(&self) -> Option<(u64, u64, u64)> {
         let mut parts = self.text("twinbox-position")?.split('.').map(str::parse);
         let position = (parts.next()?.ok()?, parts.next()?.ok()?, parts.next()?.ok()?);
         parts.next().is_none().then_some(position)
@@ -84,7 +85,7 @@ impl Record {
 
     /// What the checker judges.
     #[must_use]
-    pub fn seen(&self) -> Seen {
+    pub(crate) fn seen(&self) -> Seen {
         Seen {
             id: self.id(),
             topic: self.topic.clone(),
@@ -99,7 +100,7 @@ impl Record {
 
 /// Everything in these topics, up to their ends of now. Blocks.
 #[must_use]
-pub fn read_all(brokers: &str, topics: &[String]) -> Vec<Record> {
+pub(crate) fn read_all(brokers: &str, topics: &[String]) -> Vec<Record> {
     let consumer = consumer(brokers);
     let mut ends = ends(&consumer, topics);
     ends.retain(|_, (low, high)| low < high);
@@ -125,31 +126,38 @@ pub fn read_all(brokers: &str, topics: &[String]) -> Vec<Record> {
     records
 }
 
-/// How many records these topics hold, duplicates included.
-#[must_use]
-pub fn count(brokers: &str, topics: &[String]) -> i64 {
-    ends(&consumer(brokers), topics)
-        .values()
-        .map(|(low, high)| high - low)
-        .sum()
+/// Whether there is such a topic; asking creates none.
+pub(crate) fn exists(brokers: &str, topic: &str) -> bool {
+    let metadata = consumer(brokers)
+        .fetch_metadata(None, BROKER_WITHIN)
+        .expect("the broker answers");
+    metadata.topics().iter().any(|known| known.name() == topic)
 }
 
 type Ends = BTreeMap<(String, i32), (i64, i64)>;
 
+/// A topic that was just made has partitions without a leader for a moment.
 fn ends(consumer: &BaseConsumer, topics: &[String]) -> Ends {
+    let until = Instant::now() + BROKER_WITHIN;
+    loop {
+        match try_ends(consumer, topics) {
+            Ok(ends) => return ends,
+            Err(error) if Instant::now() > until => panic!("the broker does not tell its partitions' ends: {error}"),
+            Err(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+fn try_ends(consumer: &BaseConsumer, topics: &[String]) -> KafkaResult<Ends> {
     let mut ends = Ends::new();
     for topic in topics {
-        let metadata = consumer
-            .fetch_metadata(Some(topic), BROKER_WITHIN)
-            .expect("the broker answers");
+        let metadata = consumer.fetch_metadata(Some(topic), BROKER_WITHIN)?;
         for partition in metadata.topics()[0].partitions() {
-            let marks = consumer
-                .fetch_watermarks(topic, partition.id(), BROKER_WITHIN)
-                .expect("the broker answers");
+            let marks = consumer.fetch_watermarks(topic, partition.id(), BROKER_WITHIN)?;
             ends.insert((topic.clone(), partition.id()), marks);
         }
     }
-    ends
+    Ok(ends)
 }
 
 fn consumer(brokers: &str) -> BaseConsumer {
@@ -176,14 +184,14 @@ fn assign<'a>(consumer: &BaseConsumer, places: impl Iterator<Item = (&'a str, i3
 
 /// A record as it came by.
 #[derive(Debug, Clone)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     pub id: Option<Uuid>,
-    pub key: Option<Vec<u8>>,
+    pub topic: String,
     pub at: Instant,
 }
 
 /// Follows topics from their first record on, in a thread of its own; survives a broker's restart.
-pub struct Tail {
+pub(crate) struct Tail {
     arrivals: Arc<Mutex<Vec<Arrival>>>,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -192,7 +200,7 @@ pub struct Tail {
 impl Tail {
     /// The topics must exist.
     #[must_use]
-    pub fn follow(brokers: &str, topics: &[String]) -> Self {
+    pub(crate) fn follow(brokers: &str, topics: &[String]) -> Self {
         let consumer = consumer(brokers);
         let places: Vec<(String, i32)> = ends(&consumer, topics).into_keys().collect();
         assign(
@@ -210,7 +218,7 @@ impl Tail {
                         let record = Record::of(&message);
                         let arrival = Arrival {
                             id: record.id(),
-                            key: record.key,
+                            topic: record.topic,
                             at,
                         };
                         arrivals.lock().expect("nobody panics with it").push(arrival);
@@ -227,13 +235,13 @@ impl Tail {
 
     /// All so far.
     #[must_use]
-    pub fn arrivals(&self) -> Vec<Arrival> {
+    pub(crate) fn arrivals(&self) -> Vec<Arrival> {
         self.arrivals.lock().expect("nobody panics with it").clone()
     }
 
     /// Different events so far.
     #[must_use]
-    pub fn distinct(&self) -> usize {
+    pub(crate) fn distinct(&self) -> usize {
         let arrivals = self.arrivals.lock().expect("nobody panics with it");
         arrivals
             .iter()
@@ -242,9 +250,17 @@ impl Tail {
             .len()
     }
 
+    /// Different events in this topic so far.
+    #[must_use]
+    pub(crate) fn arrivals_in(&self, topic: &str) -> usize {
+        let arrivals = self.arrivals.lock().expect("nobody panics with it");
+        let here = arrivals.iter().filter(|arrival| arrival.topic == topic);
+        here.filter_map(|arrival| arrival.id).collect::<HashSet<Uuid>>().len()
+    }
+
     /// When this event first came by.
     #[must_use]
-    pub fn first(&self, id: Uuid) -> Option<Instant> {
+    pub(crate) fn first(&self, id: Uuid) -> Option<Instant> {
         let arrivals = self.arrivals.lock().expect("nobody panics with it");
         arrivals
             .iter()

@@ -14,14 +14,14 @@ fn private_key(workload: &Workload) -> usize {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     Mixed,
     /// Open this long in its middle.
     Long(Duration),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     Commit,
     Rollback,
 }
@@ -47,7 +47,7 @@ struct Batch {
 }
 
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub(crate) struct Plan {
     batches: Vec<Batch>,
     pub ending: Ending,
 }
@@ -111,7 +111,7 @@ impl Plan {
         }
     }
 
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.batches.iter().map(|batch| batch.rows.len()).sum()
     }
 }

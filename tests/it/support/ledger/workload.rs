@@ -16,18 +16,18 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 /// A server may be away for a restart, not for ever.
-const RECONNECT_WITHIN: Duration = Duration::from_secs(120);
+const RECONNECT_WITHIN: Duration = Duration::from_mins(2);
 
 /// What column `payload` is; see `twinbox migrate --payload`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Payload {
+pub(crate) enum Payload {
     Bytea,
     Jsonb,
 }
 
 /// What is written, by how many, how fast.
 #[derive(Debug, Clone)]
-pub struct Workload {
+pub(crate) struct Workload {
     pub writers: usize,
     /// At least this many committed rows.
     pub events: usize,
@@ -40,7 +40,7 @@ pub struct Workload {
     pub types: Vec<String>,
     /// How an `aggregatetype` becomes a topic.
     pub suffix: &'static str,
-    /// One foreign writing transaction stays open this long.
+    /// One foreign writing transaction begins after a third of the events and stays open this long.
     pub long_transaction: Option<Duration>,
     /// Largest payload, rarely reached.
     pub bytes_max: usize,
@@ -49,7 +49,7 @@ pub struct Workload {
 impl Workload {
     /// A mix of everything over the topics `<type>.events`.
     #[must_use]
-    pub fn over(types: &[String]) -> Self {
+    pub(crate) fn over(types: &[String]) -> Self {
         Self {
             writers: 4,
             events: 2_000,
@@ -70,7 +70,7 @@ impl Workload {
     }
 
     /// Makes the ledger's tables, with a row for every lane; `twinbox_app` must exist.
-    pub async fn prepare(&self, database: &Database) {
+    pub(crate) async fn prepare(&self, database: &Database) {
         let owner = database.owner().await;
         owner
             .batch_execute(include_str!("ledger.sql"))
@@ -87,7 +87,7 @@ impl Workload {
 
     /// Starts the writers; [`Workload::prepare`] must have run.
     #[must_use]
-    pub fn start(&self, database: &Database) -> Running {
+    pub(crate) fn start(&self, database: &Database) -> Running {
         let shared = Arc::new(Shared {
             workload: self.clone(),
             zipf: Zipf::over(self.keys),
@@ -95,6 +95,7 @@ impl Workload {
             started: Instant::now(),
             reserved: AtomicU64::new(0),
             committed: AtomicUsize::new(0),
+            endless: AtomicBool::new(false),
             over: AtomicBool::new(false),
         });
         let mut tasks = JoinSet::new();
@@ -110,7 +111,7 @@ impl Workload {
 
 /// Keys as applications have them, and as they should not: empty, quotes, line ends, emoji.
 #[must_use]
-pub fn key_text(key: usize) -> String {
+pub(crate) fn key_text(key: usize) -> String {
     match key {
         0 => String::new(),
         1 => "it's \"quoted\" \\ back".to_owned(),
@@ -129,6 +130,8 @@ pub(super) struct Shared {
     /// Rows that were promised to the pace.
     reserved: AtomicU64,
     committed: AtomicUsize,
+    /// Beyond `events`, until told to stop.
+    endless: AtomicBool,
     over: AtomicBool,
 }
 
@@ -143,7 +146,8 @@ impl Shared {
     }
 
     fn enough(&self) -> bool {
-        self.over.load(Ordering::Relaxed) || self.committed.load(Ordering::Relaxed) >= self.workload.events
+        let all = self.committed.load(Ordering::Relaxed) >= self.workload.events;
+        self.over.load(Ordering::Relaxed) || (all && !self.endless.load(Ordering::Relaxed))
     }
 
     async fn connect(&self) -> Client {
@@ -159,7 +163,7 @@ impl Shared {
 }
 
 /// Writers at work.
-pub struct Running {
+pub(crate) struct Running {
     shared: Arc<Shared>,
     tasks: JoinSet<Written>,
 }
@@ -167,17 +171,24 @@ pub struct Running {
 impl Running {
     /// Rows whose commit was answered so far.
     #[must_use]
-    pub fn committed(&self) -> usize {
+    pub(crate) fn committed(&self) -> usize {
         self.shared.committed.load(Ordering::Relaxed)
     }
 
-    /// Stops early, after the transactions at hand.
-    pub fn stop(&self) {
+    /// Goes on after the last event until [`Running::stop`]: there is more to do beside it.
+    #[must_use]
+    pub(crate) fn endless(self) -> Self {
+        self.shared.endless.store(true, Ordering::Relaxed);
+        self
+    }
+
+    /// Stops after the transactions at hand.
+    pub(crate) fn stop(&self) {
         self.shared.over.store(true, Ordering::Relaxed);
     }
 
     /// Waits for all writers.
-    pub async fn finish(mut self) -> Written {
+    pub(crate) async fn finish(mut self) -> Written {
         let mut sum = Written::default();
         while let Some(written) = self.tasks.join_next().await {
             let written = written.expect("a writer does not panic");
@@ -192,7 +203,7 @@ impl Running {
 
 /// What the writers remember. The truth is in the table, not here.
 #[derive(Debug, Default)]
-pub struct Written {
+pub(crate) struct Written {
     /// Rows of answered commits, and when the answer came.
     pub commits: Vec<(Uuid, Instant)>,
     pub rolled_back: usize,
@@ -235,6 +246,9 @@ async fn write(shared: Arc<Shared>, number: u64) -> Written {
 /// The foreign transaction: an early xid, rows of a lane of its own at once, rows of shared lanes at the end.
 async fn stay_open(shared: Arc<Shared>, open: Duration) -> Written {
     let mut dice = Dice::new(shared.workload.seed ^ 0xF0E1);
+    while shared.committed.load(Ordering::Relaxed) < shared.workload.events / 3 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let mut client = shared.connect().await;
     let plan = Plan::roll(&mut dice, &shared, Shape::Long(open));
     let mut written = Written::default();
@@ -247,7 +261,7 @@ async fn stay_open(shared: Arc<Shared>, open: Duration) -> Written {
 }
 
 /// All committed rows, in no order.
-pub async fn truth(database: &Database) -> Vec<Truth> {
+pub(crate) async fn truth(database: &Database) -> Vec<Truth> {
     let sql = "select event_id, key, kseq, topic, fingerprint from ledger.truth";
     let rows = database
         .owner()

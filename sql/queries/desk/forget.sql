@@ -1,0 +1,3 @@
+-- desk: forget
+-- The function runs with its owner's rights, checks again, and writes the audit row.
+select {schema}.forget($1::text, $2::text) as windows

@@ -1,0 +1,27 @@
+-- letters: rest
+-- Until a moment, or until somebody releases the lane; and what happened to its head.
+with rests as (
+  select *
+  from unnest($3::text[], $4::text[], $5::float8[], $6::int[], $7::text[], $8::text[], $9::text[], $10::jsonb[], $11::text[])
+    r (lane, cause, due, attempts, kind, type, message, chain, fingerprint)
+),
+rested as (
+  update {schema}.lane l
+  set due = coalesce(now() + make_interval(secs => r.due), 'infinity'),
+    cause = r.cause, claimed_by = null, attempts = r.attempts
+  from rests r
+  where l.side = 'relay' and l.owner = $1::text and l.lane = r.lane and l.claimed_by = $2::text
+)
+update {schema}.letter t
+set attempts = r.attempts,
+  error_kind = r.kind, error_type = r.type, error_message = r.message, error_chain = r.chain, fingerprint = r.fingerprint,
+  first_failed_at = coalesce(t.first_failed_at, clock_timestamp()), last_failed_at = clock_timestamp()
+from rests r
+cross join lateral (
+  select h.letter
+  from {schema}.letter h
+  where h.side = 'relay' and h.owner = $1::text and h.lane = r.lane and h.closed is null
+  order by h.place
+  limit 1
+) head
+where t.letter = head.letter

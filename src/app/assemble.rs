@@ -1,0 +1,212 @@
+//! From a configuration to engines: the one place where adapters meet the engine.
+//!
+//! Promises: does no I/O; a configuration that cannot keep what it `require`s is refused with the reason.
+
+use std::sync::Arc;
+
+use super::export::Exports;
+use crate::broker::{Envelope, OpenContext, STALL_DEFAULT};
+use crate::config::{self, Environment, OnReject, RelayConfig, Require, Retention, Root, SourceConfig, Wake};
+use crate::contract::Broker;
+use crate::delivery::guarantee::{self, Facts, Guarantee, Level};
+use crate::delivery::{RestPolicy, Router};
+use crate::postgres::{Connector, PostgresOutbox, RelayOptions, Schema, Session, Start, Target};
+use crate::relay::{self, DeadLetter, Engine, Settings};
+use crate::telemetry::Meters;
+
+/// One relay of a configuration, and where its secrets are looked up.
+#[derive(Debug, Clone, Copy)]
+pub struct Configured<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The whole configuration.
+    pub root: &'a Root,
+    /// Its section.
+    pub relay: &'a RelayConfig,
+    /// Where secrets are looked up, at each connect.
+    pub environment: &'a Environment,
+}
+
+/// The engines of these relays.
+///
+/// # Errors
+/// A sentence, when the configuration cannot be used.
+pub fn engines(
+    root: &Root,
+    relays: &[(&str, &RelayConfig)],
+    with: (&Environment, &Exports),
+) -> Result<Vec<Engine>, String> {
+    let (environment, exports) = with;
+    let engines = relays.iter().map(|(name, relay)| {
+        let configured = Configured {
+            name,
+            root,
+            relay,
+            environment,
+        };
+        let meters = Meters::new(&exports.meter(), name, relay.to.backend().config.name);
+        configured.engine(configured.broker()?, meters)
+    });
+    engines.collect()
+}
+
+// === impl Configured ===
+
+impl Configured<'_> {
+    /// Its broker, not yet connected.
+    ///
+    /// # Errors
+    /// Settings that do not fit.
+    pub fn broker(&self) -> Result<Arc<dyn Broker>, String> {
+        let backend = self.relay.to.backend();
+        let environment = self.environment.clone();
+        let context = OpenContext {
+            name: self.name.to_owned(),
+            source: self.relay.source_or_default(self.name).into_owned(),
+            envelope: match self.relay.envelope {
+                config::Envelope::Cloudevents => Envelope::CloudEvents,
+                config::Envelope::Debezium => Envelope::Debezium,
+                config::Envelope::Raw => Envelope::Raw,
+            },
+            in_flight: self.relay.limits.in_flight as usize,
+            bytes: self.bytes(),
+            stall: STALL_DEFAULT,
+            environment: Arc::new(move |name| environment.get(name)),
+        };
+        (backend.open)(self.relay.to.settings(), context).map_err(|failure| self.sentence(&failure))
+    }
+
+    /// An engine in front of that broker.
+    ///
+    /// # Errors
+    /// A sentence, when the configuration cannot be used or does not keep what it requires.
+    pub fn engine(&self, broker: Arc<dyn Broker>, meters: Meters) -> Result<Engine, String> {
+        self.refuse_unkept()?;
+        Ok(Engine {
+            name: self.name.to_owned(),
+            outbox: Arc::new(self.outbox()?),
+            settings: self.settings(&broker)?,
+            broker,
+            lease: self.relay.lease.get(),
+            meters,
+        })
+    }
+
+    /// What holds for it.
+    #[must_use]
+    pub fn guarantees(&self) -> [Guarantee; 4] {
+        let backend = self.relay.to.backend();
+        let url = self.root.database_of(self.relay);
+        let verifies = url
+            .url
+            .resolve(&|name| self.environment.get(name))
+            .ok()
+            .and_then(|text| {
+                Target::parse(text.expose(), &url.tls)
+                    .ok()
+                    .map(|target| target.mode().encrypts())
+            });
+        guarantee::relay(Facts {
+            broker: backend.capabilities,
+            passes_rejected: self.relay.on_reject == OnReject::DeadLetter,
+            broker_encrypted: (backend.config.encrypted)(self.relay.to.settings()),
+            database_encrypted: verifies.unwrap_or(false),
+        })
+    }
+
+    fn refuse_unkept(&self) -> Result<(), String> {
+        let unkept = self.guarantees().into_iter().find(|guarantee| {
+            !guarantee.holds
+                && self
+                    .relay
+                    .require
+                    .iter()
+                    .any(|require| level(*require) == guarantee.level)
+        });
+        match unkept {
+            None => Ok(()),
+            Some(Guarantee { level, reason, .. }) => Err(format!(
+                "relays.{}.require: {} does not hold: {reason}",
+                self.name,
+                level.as_str()
+            )),
+        }
+    }
+
+    fn outbox(&self) -> Result<PostgresOutbox, String> {
+        let database = self.root.database_of(self.relay);
+        let environment = self.environment.clone();
+        let connector = Connector::to(database, Session::relay(self.name), move |name| environment.get(name));
+        let pool = connector
+            .pool(database.pool as usize)
+            .map_err(|error| self.sentence(&error))?;
+        let SourceConfig::Cursor(cursor) = &self.relay.from;
+        let options = RelayOptions {
+            name: self.name.to_owned(),
+            schema: Schema::new(&database.schema).map_err(|error| self.sentence(&error))?,
+            start: match cursor.start {
+                config::Start::Earliest => Start::Earliest,
+                config::Start::Latest => Start::Latest,
+            },
+            wake: cursor.wake == Wake::Auto,
+            lease: self.relay.lease.get(),
+            bytes: self.bytes(),
+            retention: match self.relay.retention {
+                Retention::For(duration) => Some(duration.get()),
+                Retention::Keep | Retention::Partitions => None,
+            },
+            route: Some(self.relay.route().map_err(|error| self.sentence(&error))?.to_string()),
+        };
+        Ok(PostgresOutbox::new(connector, pool, options))
+    }
+
+    /// New settings for each term: a router remembers destinations, and a term begins without memory.
+    fn settings(&self, broker: &Arc<dyn Broker>) -> Result<Box<dyn Fn() -> Settings + Send + Sync>, String> {
+        let route = self.relay.route().map_err(|error| self.sentence(&error))?;
+        let dead_letter = self.relay.dead_letter_route().map_err(|error| self.sentence(&error))?;
+        let (limits, retry, on_reject) = (
+            self.relay.limits.clone(),
+            self.relay.retry.clone(),
+            self.relay.on_reject,
+        );
+        let (run_max, headers, bytes) = (broker.capabilities().run_max, broker.rejection_headers(), self.bytes());
+        Ok(Box::new(move || Settings {
+            batch: limits.batch as usize,
+            in_flight: limits.in_flight as usize,
+            bytes,
+            run_max,
+            rest: RestPolicy {
+                rest_first: retry.first.get(),
+                rest_max: retry.max.get(),
+                attempts_max: retry.attempts,
+            },
+            on_reject: match on_reject {
+                OnReject::Park => relay::OnReject::Park,
+                OnReject::DeadLetter => relay::OnReject::DeadLetter,
+                OnReject::Halt => relay::OnReject::Halt,
+            },
+            router: Router::new(route.clone()),
+            dead_letter: Some(DeadLetter {
+                router: Router::new(dead_letter.clone()),
+                headers,
+            }),
+        }))
+    }
+
+    fn bytes(&self) -> usize {
+        usize::try_from(self.relay.limits.bytes.bytes()).unwrap_or(usize::MAX)
+    }
+
+    fn sentence(&self, error: &dyn std::fmt::Display) -> String {
+        format!("relays.{}: {error}", self.name)
+    }
+}
+
+fn level(require: Require) -> Level {
+    match require {
+        Require::NoLoss => Level::NoLoss,
+        Require::Order => Level::Order,
+        Require::EffectOnce => Level::EffectOnce,
+        Require::Tls => Level::Tls,
+    }
+}

@@ -1,0 +1,24 @@
+//! The demo: a whole relay on this machine, in half a minute, judged by somebody else.
+//!
+//! ```text
+//!  toy application ─▶ PostgreSQL (throwaway) ─▶ relay ─▶ Kafka (librdkafka's mock cluster) ─▶ independent reader
+//!         └── its own table of what it committed ──────────────▶ verdict ◀──────────────────────────┘
+//! ```
+//!
+//! Promises: needs no broker, no Docker and no argument; touches no database but its own; the verdict is counted from the
+//! application's table and from what the reader saw, and is bad when anything is lost, invented or out of order.
+//!
+//! The mock cluster is no proof of durability, and no claim of this kind rests on it: the tests use a real Kafka.
+
+mod picky;
+mod postgres;
+mod reader;
+mod stage;
+mod story;
+mod verdict;
+mod view;
+mod workload;
+
+pub use stage::DemoError;
+pub use story::{Options, Report, run};
+pub use verdict::Verdict;

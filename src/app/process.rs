@@ -1,0 +1,115 @@
+//! One process: the admin port, the relays, their end.
+//!
+//! Promises: the port is bound before anything else and is in the start line; the telemetry is sent off last, and never
+//! for longer than [`TELEMETRY_MAX`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::admin::{self, Admin, Token};
+use super::drain::Drain;
+use super::export::Exports;
+use super::gauges;
+use super::signals;
+use super::supervise::{self, Crew, Ending, Task};
+use crate::config::{Readiness, Root, SourceConfig};
+use crate::operate::letters::Desk;
+use crate::relay::{self, Control, Engine, Status};
+use crate::telemetry::Pulse;
+
+/// What the last export may take, inside the five seconds between the drain's deadline and the end of the pod's patience.
+pub const TELEMETRY_MAX: Duration = Duration::from_millis(1500);
+
+/// A process that is ready to begin.
+pub struct Process {
+    /// The relays, by name.
+    pub engines: Vec<Engine>,
+    /// What `/metrics` and OTLP read from.
+    pub exports: Exports,
+    /// Letters over HTTP; none: there is no database for that.
+    pub desk: Option<Arc<dyn Desk>>,
+    /// The token of `admin.token`, resolved.
+    pub token: Option<Token>,
+    /// What a SIGHUP does.
+    pub check: Box<dyn Fn() + Send>,
+}
+
+/// Runs until the relays have ended. `origin` says what the configuration was read from.
+///
+/// # Errors
+/// A sentence, when it could not begin.
+pub async fn run(process: Process, root: &Root, origin: &str) -> Result<Ending, String> {
+    let (listener, address) = admin::bind(root.admin.listen).await?;
+    let signals = signals::listen().map_err(|error| format!("signals cannot be listened to: {error}"))?;
+    let names: Vec<&str> = process.engines.iter().map(|engine| engine.name.as_str()).collect();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"), admin = %address, config = origin, relays = names.join(","), "twinbox started"
+    );
+    let drain = Drain::new(false);
+    let deadline = root.drain.deadline.get();
+    let (engines, relays) = cast(process.engines, root, &drain);
+    gauges::register(&process.exports.meter(), &relays);
+    let pulse = Pulse::new(supervise::now().into_std());
+    let admin = Admin {
+        token: process.token,
+        strict: root.admin.readiness == Readiness::Strict,
+        relays,
+        pulses: vec![("the supervisor".to_owned(), pulse.clone())],
+        drain: drain.clone(),
+        exports: process.exports.clone(),
+        desk: process.desk,
+    };
+    let port = Task {
+        name: "the admin port".to_owned(),
+        run: Box::pin(admin::serve(listener, admin)),
+    };
+    let crew = Crew {
+        engines,
+        services: vec![port],
+        drain,
+        deadline,
+        pulse,
+        check: process.check,
+    };
+    let ending = supervise::supervise(crew, signals).await;
+    if ending != Ending::Interrupted {
+        crate::point!("telemetry.flushing");
+        process.exports.shutdown(TELEMETRY_MAX).await;
+    }
+    Ok(ending)
+}
+
+/// Gives each engine its control, and keeps the other ends.
+fn cast(engines: Vec<Engine>, root: &Root, drain: &Drain) -> (Vec<Task>, Vec<super::status::Seen>) {
+    let pairs = engines.into_iter().map(|engine| {
+        let source = root.relays.get(&engine.name).map_or("", |relay| match relay.from {
+            SourceConfig::Cursor(_) => "cursor",
+        });
+        let (status, seen) = watch::channel(Status {
+            source,
+            ..Status::default()
+        });
+        let control = Control {
+            drain: drain.engines(),
+            drain_deadline: root.drain.deadline.get(),
+            status,
+        };
+        let name = engine.name.clone();
+        let task = Task {
+            name: name.clone(),
+            run: Box::pin(relay::run(engine, control)),
+        };
+        (task, (name, seen))
+    });
+    pairs.unzip()
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Process")
+            .field("engines", &self.engines)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,59 @@
+//! What a line of the table of brokers consists of, and what a relay hands over when it opens one.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Envelope;
+use crate::contract::Broker;
+use crate::delivery::{Capabilities, Failure};
+use crate::setting::{BackendConfig, Settings};
+
+/// How long a destination may owe a report before it counts as stalled (S9).
+pub const STALL_DEFAULT: Duration = Duration::from_secs(30);
+
+/// Looks an environment variable up.
+pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// One broker of this build.
+#[derive(Debug, Clone, Copy)]
+pub struct Backend {
+    /// Its name, settings, checks and route fields.
+    pub config: BackendConfig,
+    /// What it can do.
+    pub capabilities: Capabilities,
+    /// Prepares a connection; does no I/O. Fails when the settings do not fit.
+    pub open: fn(&Settings, OpenContext) -> Result<Arc<dyn Broker>, Failure>,
+}
+
+/// Who opens a broker, and within which limits.
+#[derive(Clone)]
+pub struct OpenContext {
+    /// The relay's name; the broker's logs and quotas see it.
+    pub name: String,
+    /// CloudEvents source.
+    pub source: String,
+    /// How a message is written.
+    pub envelope: Envelope,
+    /// Most messages in flight at once (`limits.in_flight`).
+    pub in_flight: usize,
+    /// Most bytes in flight at once (`limits.bytes`).
+    pub bytes: usize,
+    /// How long a destination may owe a report.
+    pub stall: Duration,
+    /// Where secrets are looked up, at each connect.
+    pub environment: Environment,
+}
+
+impl fmt::Debug for OpenContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenContext")
+            .field("name", &self.name)
+            .field("source", &self.source)
+            .field("envelope", &self.envelope)
+            .field("in_flight", &self.in_flight)
+            .field("bytes", &self.bytes)
+            .field("stall", &self.stall)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,185 @@
+//! How a message's meaning becomes headers, for brokers whose messages have a key, a value and headers.
+//!
+//! Promises: the payload and the key are never touched; `traceparent` goes out as the row has it; our own names win over
+//! the route's headers, and those over the row's.
+//!
+//! | | `cloudevents` (binary mode) | `debezium` | `raw` |
+//! |---|---|---|---|
+//! | identity | `ce_id` | `id` | `id` |
+//! | type | `ce_type` | none | `type` |
+//! | also | `ce_specversion`, `ce_source`, `ce_time`, `ce_subject`, `ce_partitionkey`, `content-type` | | `content-type` |
+//! | row's headers | yes | no | yes |
+//! | all | `twinbox-position`; `traceparent` and `twinbox-replay` where there is one; the route's headers | | |
+//!
+//! # Why `debezium` leaves the row's headers out
+//!
+//! Its consumers expect the bytes of Debezium's Outbox Event Router with its defaults, which places only `id`. What a
+//! team placed beside it there (`additional.placement`) it writes into `route.headers` here.
+
+use std::fmt::Write as _;
+
+use jiff::fmt::temporal::DateTimePrinter;
+
+use crate::contract::Outbound;
+use crate::message::{Body, Message, ODD_HEADERS};
+
+/// Microseconds, the precision of Postgres.
+const TIME: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+
+/// What the CloudEvents envelope writes.
+const CLOUDEVENTS: [&str; 8] = [
+    "ce_specversion",
+    "ce_id",
+    "ce_source",
+    "ce_type",
+    "ce_time",
+    "ce_subject",
+    "ce_partitionkey",
+    "content-type",
+];
+
+/// How a message is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Envelope {
+    /// CloudEvents 1.0, binary mode.
+    CloudEvents,
+    /// What Debezium's Outbox Event Router writes with its defaults.
+    Debezium,
+    /// Payload and headers as the row has them.
+    Raw,
+}
+
+/// An envelope with what is the same for every message of a relay.
+#[derive(Debug, Clone)]
+pub struct Encoder {
+    envelope: Envelope,
+    source: Box<str>,
+}
+
+// === impl Encoder ===
+
+impl Encoder {
+    /// An encoder for that envelope; `source` is the CloudEvents source.
+    #[must_use]
+    pub fn new(envelope: Envelope, source: &str) -> Self {
+        Self {
+            envelope,
+            source: source.into(),
+        }
+    }
+
+    /// Hands every header of a message to `put`, in a fixed order.
+    pub fn headers(&self, outbound: &Outbound, put: &mut dyn FnMut(&str, &[u8])) {
+        let message = &outbound.message;
+        match self.envelope {
+            Envelope::CloudEvents => self.cloudevents(outbound, put),
+            Envelope::Debezium => put("id", uuid_text(message, &mut [0; 36])),
+            Envelope::Raw => {
+                put("id", uuid_text(message, &mut [0; 36]));
+                put("type", message.kind.as_bytes());
+                content_type(message, put);
+            }
+        }
+        if let Some(traceparent) = &message.traceparent {
+            put("traceparent", traceparent.as_bytes());
+        }
+        transport(message, put);
+        for (name, value) in outbound.address.headers.iter() {
+            if !self.sets(message, name) {
+                put(name, value.as_bytes());
+            }
+        }
+        if self.envelope != Envelope::Debezium {
+            self.row(outbound, put);
+        }
+    }
+
+    fn cloudevents(&self, outbound: &Outbound, put: &mut dyn FnMut(&str, &[u8])) {
+        let message = &outbound.message;
+        put("ce_specversion", b"1.0");
+        put("ce_id", uuid_text(message, &mut [0; 36]));
+        put("ce_source", self.source.as_bytes());
+        put("ce_type", message.kind.as_bytes());
+        let mut time = String::with_capacity(32);
+        if TIME.print_timestamp(&message.occurred_at, &mut time).is_ok() {
+            put("ce_time", time.as_bytes());
+        }
+        // CloudEvents: both are non-empty strings, or absent.
+        let text = |key: Option<&crate::message::Key>| {
+            key.filter(|key| key.as_str().is_some_and(|text| !text.is_empty()))
+                .cloned()
+        };
+        if let Some(key) = text(message.key.as_ref()) {
+            put("ce_subject", key.as_bytes());
+        }
+        if let Some(key) = text(outbound.address.key.as_ref()) {
+            put("ce_partitionkey", key.as_bytes());
+        }
+        content_type(message, put);
+    }
+
+    fn row(&self, outbound: &Outbound, put: &mut dyn FnMut(&str, &[u8])) {
+        for (name, value) in outbound.message.headers.iter() {
+            let routed = || outbound.address.headers.iter().any(|(own, _)| **own == *name);
+            if !self.reserves(name) && !self.sets(&outbound.message, name) && !routed() {
+                put(name, value.as_bytes());
+            }
+        }
+    }
+
+    /// Whether we write this name ourselves for this message.
+    fn sets(&self, message: &Message, name: &str) -> bool {
+        let is = |own: &str| name.eq_ignore_ascii_case(own);
+        is("twinbox-position")
+            || is("traceparent") && message.traceparent.is_some()
+            || is("twinbox-replay") && message.replay.is_some()
+            || match self.envelope {
+                Envelope::CloudEvents => CLOUDEVENTS.iter().any(|own| is(own)),
+                Envelope::Debezium => is("id"),
+                Envelope::Raw => is("id") || is("type") || is("content-type"),
+            }
+    }
+
+    /// Whether a row may not use this name: a forged `twinbox-replay` would change what a consumer does.
+    fn reserves(&self, name: &str) -> bool {
+        let forged = starts_with(name, "twinbox-") && name != ODD_HEADERS;
+        forged || self.envelope == Envelope::CloudEvents && starts_with(name, "ce_")
+    }
+}
+
+fn starts_with(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+fn uuid_text<'a>(message: &Message, buffer: &'a mut [u8; 36]) -> &'a [u8] {
+    message.id.hyphenated().encode_lower(buffer).as_bytes()
+}
+
+/// The row's own `content-type`, else what the column's type says; nothing for no payload.
+fn content_type(message: &Message, put: &mut dyn FnMut(&str, &[u8])) {
+    if message.body == Body::Null {
+        return;
+    }
+    let own = message
+        .headers
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    put(
+        "content-type",
+        own.map_or(message.content_type.media_type(), |(_, value)| value)
+            .as_bytes(),
+    );
+}
+
+fn transport(message: &Message, put: &mut dyn FnMut(&str, &[u8])) {
+    let mut text = String::with_capacity(48);
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{}", message.position);
+    put("twinbox-position", text.as_bytes());
+    if let Some(replay) = message.replay {
+        text.clear();
+        let _ = write!(text, "{replay}");
+        put("twinbox-replay", text.as_bytes());
+    }
+}

@@ -1,0 +1,91 @@
+//! How verbs reach the database.
+//!
+//! Promises: a verb connects once, as `twinbox <verb>` in `pg_stat_activity`; the URL comes from the configuration only,
+//! never from an argument; where several databases could be meant, it asks which.
+
+use super::root::Stage;
+use super::{Exit, Stop};
+use crate::config::Root;
+use crate::postgres::config::DatabaseConfig;
+use crate::postgres::desk::DeskError;
+use crate::postgres::{Connector, Schema, Session};
+
+/// The database that a verb means: of the relay that is named, else the only one there is.
+pub(super) fn meant<'a>(root: &'a Root, relay: Option<&str>) -> Result<&'a DatabaseConfig, Stop> {
+    if let Some(relay) = relay.and_then(|name| root.relays.get(name)) {
+        return Ok(root.database_of(relay));
+    }
+    let mut known = root.relays.values().map(|relay| root.database_of(relay));
+    let Some(first) = known.next() else {
+        return Ok(&root.database);
+    };
+    if known.all(|other| other == first) {
+        return Ok(first);
+    }
+    let sentence = "the configuration has several databases; name a relay of the one that is meant";
+    Err(Stop::usage(sentence))
+}
+
+/// The sentence for a relay's name that is not in the configuration.
+pub(super) fn unknown(root: &Root, name: &str) -> Stop {
+    let names: Vec<&str> = root.relays.keys().map(String::as_str).collect();
+    let known = match names.as_slice() {
+        [] => "it has none".to_owned(),
+        names => format!("it has {}", names.join(", ")),
+    };
+    Stop::new(Exit::Usage, format!("the configuration has no relay {name:?}; {known}"))
+}
+
+/// The schema of our tables there.
+pub(super) fn schema(database: &DatabaseConfig) -> Result<Schema, Stop> {
+    let schema = Schema::new(&database.schema);
+    schema.map_err(|error| Stop::configuration(format!("database.schema: {error}")))
+}
+
+impl From<DeskError> for Stop {
+    fn from(error: DeskError) -> Self {
+        match error {
+            DeskError::Database(failure) => failure.into(),
+            DeskError::UnknownKind(_) => Self::usage(error.to_string()),
+            DeskError::NoRelay(_) | DeskError::Running(_) | DeskError::OpenLetters { .. } => {
+                Self::failure(error.to_string())
+            }
+        }
+    }
+}
+
+// === impl Stage ===
+
+impl Stage {
+    /// What connects a verb to a database.
+    pub(super) fn connector(&self, database: &DatabaseConfig, verb: &str) -> Connector {
+        let env = self.env.clone();
+        Connector::to(database, Session::command(verb), move |name| env.get(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Environment};
+
+    fn root(relays: &str) -> Root {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("twinbox.yaml");
+        std::fs::write(&file, relays).unwrap();
+        let env: Environment = [("DATABASE_URL", "postgres://a@b/c")].into_iter().collect();
+        config::load(&[file], &env, &[]).unwrap().root
+    }
+
+    #[test]
+    fn one_database_needs_no_name_and_two_do() {
+        let one = root("relays: { a: { to: { memory: {} } }, b: { to: { memory: {} } } }");
+        assert_eq!(meant(&one, None).unwrap(), &one.database);
+        let two = root(
+            "relays: { a: { to: { memory: {} } }, b: { to: { memory: {} }, database: { url: \"postgres://x@y/z\" } } }",
+        );
+        assert_eq!(meant(&two, None).unwrap_err().exit, Exit::Usage);
+        assert_eq!(meant(&two, Some("b")).unwrap(), two.database_of(&two.relays["b"]));
+        assert_eq!(meant(&root("{}"), Some("gone")).unwrap().schema, "twinbox");
+    }
+}

@@ -1,0 +1,180 @@
+//! How `twinbox relay` begins, is seen and ends, while its database is away.
+
+use crate::support::process::Signal;
+use crate::support::relay::{Relay, twinbox};
+use crate::support::{http, wait};
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+const NAME: &str = "orders";
+
+/// A directory with a configuration and a log.
+struct Desk {
+    dir: TempDir,
+    config: PathBuf,
+    log: PathBuf,
+}
+
+impl Desk {
+    /// `admin` is the section of that name, as JSON.
+    fn new(admin: &serde_json::Value) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = dir.path().join("twinbox.yaml");
+        let text = json!({ "relays": { NAME: { "to": { "memory": {} } } }, "admin": admin });
+        std::fs::write(&config, text.to_string()).expect("the directory is writable");
+        let log = dir.path().join("log");
+        Self { dir, config, log }
+    }
+
+    fn start(&self, environment: &[(&str, &str)]) -> Relay {
+        Relay::start(NAME, &self.config, (&self.log, environment))
+    }
+}
+
+fn any_port() -> serde_json::Value {
+    json!({ "listen": "127.0.0.1:0" })
+}
+
+/// Nobody listens on port 1.
+const AWAY: (&str, &str) = ("DATABASE_URL", "postgres://nobody:secret-canary@127.0.0.1:1/nothing");
+
+/// A server that takes connections and never says a word.
+async fn mute() -> (String, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    (format!("postgres://nobody@{address}/nothing"), listener)
+}
+
+#[tokio::test]
+async fn an_outage_ends_nothing_and_is_told() {
+    let desk = Desk::new(&any_port());
+    let mut relay = desk.start(&[AWAY]);
+    let admin = relay.admin().await;
+    let told = relay.complains("refused").await;
+    assert_eq!(told["source"], "cursor");
+    for path in ["/livez", "/readyz", "/startupz"] {
+        assert_eq!(http::get(&admin, path).await.expect(path).status, 200, "{path}");
+    }
+    let metrics = http::get(&admin, "/metrics").await.expect("metrics").body;
+    assert!(
+        metrics.contains("twinbox_relay_leader{relay=\"orders\"} 0"),
+        "{metrics}"
+    );
+    let (end, _) = relay.terminate(Duration::from_secs(20)).await;
+    assert_eq!(end, "exit 0", "{}", relay.words());
+    assert!(!relay.log_text().contains("canary"), "{}", relay.log_text());
+}
+
+#[tokio::test]
+async fn strict_readiness_follows_the_database() {
+    let desk = Desk::new(&json!({ "listen": "127.0.0.1:0", "readiness": "strict" }));
+    let relay = desk.start(&[AWAY]);
+    let admin = relay.admin().await;
+    relay.complains("refused").await;
+    let ready = http::get(&admin, "/readyz").await.expect("an answer");
+    assert_eq!(ready.status, 503);
+    assert!(ready.body.contains("refused"), "{}", ready.body);
+    assert_eq!(http::get(&admin, "/livez").await.expect("an answer").status, 200);
+    relay.must_be_up();
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let (url, _server) = mute().await;
+    let desk = Desk::new(&any_port());
+    let mut relay = desk.start(&[("DATABASE_URL", &url)]);
+    relay.admin().await;
+    relay.process.signal(Signal::Terminate);
+    wait::until("the drain begins", wait::PATIENCE, || async {
+        wait::ensure(relay.log_text().contains("draining"), || relay.words())
+    })
+    .await;
+    relay.process.signal(Signal::Terminate);
+    assert_eq!(relay.ends(Duration::from_secs(2)).await, "exit 130");
+}
+
+#[tokio::test]
+async fn a_hook_leaves_relays_running() {
+    let desk = Desk::new(&any_port());
+    let relay = desk.start(&[AWAY]);
+    let admin = relay.admin().await;
+    let asked = http::post(&admin, "/drain").await.expect("an answer");
+    assert_eq!(asked.status, 202);
+    let drained = http::get(&admin, "/drain?wait=5s").await.expect("an answer");
+    assert_eq!(
+        (drained.status, drained.json().expect("JSON")),
+        (200, json!({"state": "drained"}))
+    );
+    assert_eq!(http::post(&admin, "/resume").await.expect("an answer").status, 403);
+    let status = twinbox(&[])
+        .args(["drain", "--wait", "--url", &format!("http://{admin}")])
+        .status();
+    assert_eq!(status.expect("the binary was built").code(), Some(0));
+    relay.must_be_up();
+    assert_eq!(relay.status().await.expect("a status")["state"], "starting");
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_told_before_anything_begins() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = taken.local_addr().expect("bound");
+    let desk = Desk::new(&json!({ "listen": address.to_string() }));
+    let mut relay = desk.start(&[AWAY]);
+    assert_eq!(relay.ends(Duration::from_secs(10)).await, "exit 1");
+    let log = relay.log_text();
+    assert!(log.contains(&format!("admin.listen = {address}")), "{log}");
+    assert!(!log.contains("twinbox started"), "{log}");
+}
+
+/// The standard variables are enough, and what was measured is sent before the process ends.
+#[tokio::test]
+async fn metrics_reach_a_collector_before_the_end() {
+    let collector = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", collector.local_addr().expect("bound"));
+    let (heard, mut requests) = mpsc::channel(16);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = collector.accept().await {
+            let mut head = vec![0; 64];
+            let read = stream.read(&mut head).await.unwrap_or(0);
+            let line = String::from_utf8_lossy(&head[..read]).into_owned();
+            let _ = heard.send(line).await;
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let desk = Desk::new(&any_port());
+    let mut relay = desk.start(&[AWAY, ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
+    relay.admin().await;
+    let (end, took) = relay.terminate(Duration::from_secs(20)).await;
+    assert_eq!(end, "exit 0", "{}", relay.words());
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let line = requests.recv().await.expect("the collector was asked");
+    assert!(line.starts_with("POST /v1/metrics "), "{line}");
+    drop(desk.dir);
+}
+
+/// RL: a collector that takes connections and never answers holds up no end.
+#[tokio::test]
+async fn a_mute_collector_holds_up_no_end() {
+    let (url, _collector) = mute().await;
+    let endpoint = url.replace("postgres://nobody@", "http://").replace("/nothing", "");
+    let desk = Desk::new(&any_port());
+    let mut relay = desk.start(&[AWAY, ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)]);
+    relay.admin().await;
+    let (end, took) = relay.terminate(Duration::from_secs(20)).await;
+    assert_eq!(end, "exit 0", "{}", relay.words());
+    assert!(took < Duration::from_secs(9), "{took:?}");
+}
+
+#[tokio::test]
+async fn variables_of_telemetry_that_make_no_sense_are_3() {
+    let desk = Desk::new(&any_port());
+    let mut relay = desk.start(&[AWAY, ("OTEL_EXPORTER_OTLP_ENDPOINT", "not a url")]);
+    assert_eq!(relay.ends(Duration::from_secs(10)).await, "exit 3");
+    assert!(relay.log_text().contains("OTEL_"), "{}", relay.log_text());
+}
