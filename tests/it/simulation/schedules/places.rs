@@ -54,6 +54,21 @@ fn s08_a_message_without_a_key_is_its_own_lane() {
     assert_eq!(rig.open_letters(rows[0]), rows[..1]);
 }
 
+/// A broker that lets a later message of a run pass a failed one is told on; the receipts stay the truth.
+#[test]
+fn a_broken_order_is_told() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&vec![row(0, Some(1)); 3]);
+    rig.durable(&rows[..1]);
+    rig.fails(rows[1], FailureKind::Transient);
+    rig.durable(&rows[2..]);
+    let place = |seq| rig.source.position(seq).unwrap();
+    let (failed, durable) = (place(rows[1]), place(rows[2]));
+    let told = |notice: &Notice| matches!(notice, Notice::OrderBroken { failed: one, durable: other, .. } if (*one, *other) == (failed, durable));
+    assert!(rig.told.iter().any(told), "{:?}", rig.told);
+    assert_eq!(rig.state.unsettled(), 1);
+}
+
 /// One partition answers nothing: its lanes are stored after a minute, the others never wait.
 #[test]
 fn s09_a_partition_without_a_leader_stops_nobody_else() {
