@@ -22,7 +22,7 @@ const SPREAD_FACTOR: usize = 32;
 
 /// Emits what is to be done now.
 pub(super) fn plan(state: &mut State, turn: &mut Turn<'_>) {
-    if state.stepped_down {
+    if state.is_over() {
         return;
     }
     if state.trust_until.is_some_and(|until| until <= turn.at.now) {

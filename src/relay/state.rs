@@ -235,6 +235,9 @@ impl State {
     #[must_use]
     pub fn next_wake(&self, now: Instant) -> Instant {
         let mut wake = now + Duration::from_secs(1);
+        if self.is_over() {
+            return wake;
+        }
         let mut consider = |at: Option<Instant>| wake = at.map_or(wake, |at| wake.min(at));
         consider(self.resting.first().map(|(at, _)| *at));
         for place in self.active.iter().filter_map(|place| self.places.get(*place as usize)) {
@@ -251,6 +254,11 @@ impl State {
             consider(Some(until));
         }
         wake.max(now)
+    }
+
+    /// It wants nothing any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.stepped_down || self.draining == Draining::Done
     }
 
     /// Due lanes may be asked for: some are blocked, none waits to go out, and nothing new is begun in a drain (R9).

@@ -32,8 +32,6 @@ pub(super) enum Fault {
     Stalls,
     /// Answers take seconds.
     SlowBroker,
-    /// Later messages of a run pass a failed one.
-    Overtaking,
     /// The source does not take note, or says that it did not.
     ConfirmFails,
     /// Reading fails.
@@ -58,7 +56,7 @@ pub(super) enum Fault {
     Pauses,
 }
 
-const ALL: [Fault; 22] = [
+const ALL: [Fault; 21] = [
     Fault::Rejects,
     Fault::Unroutable,
     Fault::Oversize,
@@ -69,7 +67,6 @@ const ALL: [Fault; 22] = [
     Fault::Misconfigured,
     Fault::Stalls,
     Fault::SlowBroker,
-    Fault::Overtaking,
     Fault::ConfirmFails,
     Fault::FetchFails,
     Fault::DeskFails,
@@ -118,8 +115,6 @@ impl Faults {
         if dice.between(1, 12) == 1 {
             on.clear();
         }
-        // A broker that breaks its promise breaks ours: such worlds are scripted, not drawn.
-        on.retain(|fault| *fault != Fault::Overtaking);
         Self { on, healed: false }
     }
 

@@ -97,6 +97,7 @@ impl ModelBroker {
             let pause = if slow { 6 * SECOND } else { 8 * MILLISECOND };
             let answered = lands + around.dice.between(1, pause as usize) as Time;
             let outcome = match &stopped {
+                Some(_) if around.source.row(outbound.message.position.minor).poison => Outcome::NotAttempted,
                 Some(stopped) => stopped.behind(around),
                 None => self.outcome(&outbound, around),
             };
@@ -183,9 +184,6 @@ struct Stopped {
 
 impl Stopped {
     fn behind(&self, around: &mut Circumstances<'_>) -> Outcome {
-        if around.faults.has(Fault::Overtaking) {
-            return Outcome::Durable;
-        }
         match around.dice.between(0, 2) {
             0 if self.landed => Outcome::Unknown(Arc::clone(&self.failure)),
             1 => Outcome::Failed(Arc::clone(&self.failure)),

@@ -180,13 +180,14 @@ impl World {
 
     /// I6: what is sent again after a term is what was in flight and what was settled in the last second.
     pub(super) fn forgotten(&mut self, number: u32) {
-        let again = self
-            .source
-            .would_come_again()
-            .filter(|seq| self.broker.has(*seq))
-            .count();
+        let sent = |seq: &Seq| self.broker.has(*seq) || self.broker.dead.contains(seq);
+        let again = self.source.would_come_again().filter(sent).count();
         let in_air = self.flights.values().filter(|flight| flight.process == number).count();
-        self.figures.excused += again + in_air;
+        let letters = self.letters.letters.values();
+        let unclosed = letters
+            .filter(|letter| letter.closed.is_none() && sent(&letter.seq))
+            .count();
+        self.figures.excused += again + in_air + unclosed;
         let since = self.now.saturating_sub(SECOND + SECOND / 2);
         let just_settled = self.processes[number as usize].view.successes_since(since);
         // A window that is the newest and came in one page is told when it is settled wholly; a page fits the budget.

@@ -3,7 +3,9 @@
 //! Promises: every test here was seen failing with its rule taken out of the reducer.
 
 mod endings;
+mod lanes;
 mod letters;
 mod places;
 mod rig;
+mod rules;
 mod storing;

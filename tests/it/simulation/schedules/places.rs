@@ -1,6 +1,7 @@
 //! Destinations: what one says of itself, of its lanes, and of nobody else.
 
-use twinbox::delivery::FailureKind;
+use twinbox::delivery::{Cause, FailureKind};
+use twinbox::relay::Notice;
 
 use super::super::clock::{MILLISECOND, SECOND};
 use super::super::faults::Shape;
@@ -24,4 +25,131 @@ fn an_outage_after_a_success_parks_nothing() {
         rig.fails(rows[0], FailureKind::Transient);
     }
     assert!(rig.store.is_none());
+}
+
+/// Order 42 and customer 42: the same key at two destinations is two lanes.
+#[test]
+fn s08_a_key_is_another_one_at_another_destination() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&[row(0, Some(42)), row(1, Some(42))]);
+    rig.fails(rows[0], FailureKind::Message);
+    rig.serve();
+    rig.durable(&rows[1..]);
+    rig.published();
+    let later = rig.read(&[row(1, Some(42)), row(0, Some(42))]);
+    assert_eq!(rig.published(), later[..1]);
+    rig.serve();
+    assert_eq!(rig.open_letters(rows[0]), [rows[0], later[1]]);
+}
+
+/// Messages without a key block nobody, not even each other.
+#[test]
+fn s08_a_message_without_a_key_is_its_own_lane() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&vec![row(0, None); 3]);
+    rig.fails(rows[0], FailureKind::Message);
+    rig.serve();
+    let later = rig.read(&[row(0, None)]);
+    assert_eq!(rig.published(), [&rows[..], &later].concat());
+    assert_eq!(rig.open_letters(rows[0]), rows[..1]);
+}
+
+/// A broker that lets a later message of a run pass a failed one is told on; the receipts stay the truth.
+#[test]
+fn a_broken_order_is_told() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&vec![row(0, Some(1)); 3]);
+    rig.durable(&rows[..1]);
+    rig.fails(rows[1], FailureKind::Transient);
+    rig.durable(&rows[2..]);
+    let place = |seq| rig.source.position(seq).unwrap();
+    let (failed, durable) = (place(rows[1]), place(rows[2]));
+    let told = |notice: &Notice| matches!(notice, Notice::OrderBroken { failed: one, durable: other, .. } if (*one, *other) == (failed, durable));
+    assert!(rig.told.iter().any(told), "{:?}", rig.told);
+    assert_eq!(rig.state.unsettled(), 1);
+}
+
+/// One partition answers nothing: its lanes are stored after a minute, the others never wait.
+#[test]
+fn s09_a_partition_without_a_leader_stops_nobody_else() {
+    let mut rig = Rig::new(Shape {
+        in_flight: 16,
+        ..Shape::plain()
+    });
+    let stuck = rig.read(&[row(0, Some(1)), row(0, Some(3))]);
+    rig.published();
+    for _ in 0..20 {
+        let other = rig.read(&[row(0, Some(2)), row(1, Some(2))]);
+        assert_eq!(rig.published(), other);
+        rig.durable(&other);
+        rig.wait_served(5 * SECOND);
+    }
+    for seq in stuck {
+        let lane = rig.lane(seq);
+        assert_eq!(
+            rig.letters.lanes[&lane].cause,
+            Cause::Destination,
+            "it goes out by itself"
+        );
+    }
+    assert_eq!(rig.state.unsettled(), 0);
+}
+
+/// The third misconfigured destination is one more that rests; what flows flows on, and each is probed.
+#[test]
+fn s10_three_dead_destinations_do_not_stop_the_fourth() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&[1, 2, 3].map(|topic| row(topic, Some(1))));
+    for seq in &rows {
+        rig.fails(*seq, FailureKind::Destination);
+    }
+    assert_eq!(rig.ended, None);
+    rig.published();
+    let other = rig.read(&[row(4, Some(1)), row(1, Some(2))]);
+    assert_eq!(rig.published(), other[..1], "the one that rests is left alone");
+    rig.durable(&other[..1]);
+    rig.serve();
+    rig.wait(29 * SECOND);
+    assert!(rig.published().is_empty(), "the first rest is 30 s");
+    rig.wait(2 * SECOND);
+    let probes = rig.published();
+    assert_eq!(probes.len(), 3, "one probe each");
+    rig.durable(&probes[..1]);
+    let rests = |notice: &&Notice| matches!(notice, Notice::DestinationRests { .. });
+    assert_eq!(rig.told.iter().filter(rests).count(), 3);
+}
+
+/// One resting lane holds at most an eighth of the budget; all together half, the largest first.
+#[test]
+fn s13_resting_lanes_do_not_fill_the_budget() {
+    let mut rig = Rig::new(Shape {
+        in_flight: 80,
+        run_max: 1,
+        ..Shape::plain()
+    });
+    let hot = rig.read(&vec![row(0, Some(1)); 11]);
+    let cool: Vec<_> = (2..8).map(|key| rig.read(&vec![row(0, Some(key)); 8])).collect();
+    let flow = |rig: &mut Rig| {
+        let other = rig.read(&[row(1, Some(1))]);
+        rig.durable(&other);
+    };
+    flow(&mut rig);
+    rig.fails(hot[0], FailureKind::Transient);
+    for lane in &cool {
+        rig.fails(lane[0], FailureKind::Transient);
+    }
+    flow(&mut rig);
+    for _ in 0..10 {
+        rig.wait_served(SECOND / 10);
+        for probe in rig
+            .flying
+            .iter()
+            .map(|outbound| outbound.message.position.minor)
+            .collect::<Vec<_>>()
+        {
+            rig.fails(probe, FailureKind::Transient);
+        }
+    }
+    assert_eq!(rig.open_letters(hot[0]), hot, "more than 10 of 80");
+    assert!(rig.state.unsettled() <= 40, "{} of 80 rest", rig.state.unsettled());
 }

@@ -97,6 +97,16 @@ impl Rig {
         self.happens(Event::Trusted(self.clock.at(until)));
     }
 
+    /// The process dies and another takes over; what was not answered never is.
+    pub(super) fn restart(&mut self) {
+        self.term += 1;
+        self.state = State::new(settings(&self.shape), self.letters.blocked());
+        self.flying.clear();
+        (self.fetch, self.confirm, self.store, self.pick, self.close) = (None, None, None, None, None);
+        (self.idle, self.opening, self.view) = (false, Opening::default(), View::default());
+        self.trust();
+    }
+
     pub(super) fn happens(&mut self, event: Event) {
         let at = self.moment();
         let around = Around {
