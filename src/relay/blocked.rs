@@ -42,6 +42,9 @@ impl State {
             let closes = std::mem::take(&mut self.desk.closes);
             turn.out.push(Effect::Close(closes.clone()));
             self.desk.call = Some(Call::Close(closes));
+        } else if std::mem::take(&mut self.desk.recheck) {
+            turn.out.push(Effect::Recheck(self.blocked.keys().cloned().collect()));
+            self.desk.call = Some(Call::Recheck);
         } else if !self.pick(turn) && !self.confirming {
             // Due lanes are asked for rarely; a busy blocked lane has something to append at every moment.
             self.store(turn.out);
@@ -58,7 +61,7 @@ impl State {
                 }
                 out.push(Effect::Store(run.clone()));
             }
-            Some(Call::Pick) | None => {}
+            Some(Call::Pick | Call::Recheck) | None => {}
         }
     }
 
@@ -141,6 +144,23 @@ impl State {
                 self.live_again(stored, out);
             } else {
                 self.taken_over(stored, &positions, out);
+            }
+        }
+    }
+
+    /// A person discarded what was stored of these lanes: they go on live.
+    pub(super) fn gone(&mut self, lanes: Vec<LaneName>, out: &mut Vec<Effect>) {
+        self.desk.call = None;
+        for name in lanes {
+            if self.desk.handles(&name) {
+                // Closing what is out of it says so, too.
+                continue;
+            }
+            if let Some(block) = self.blocked.remove(&name) {
+                if let Some(id) = block.in_memory {
+                    self.set_free(id);
+                }
+                out.push(Effect::Tell(Notice::LaneFree(name)));
             }
         }
     }

@@ -41,6 +41,8 @@ pub fn step(state: &mut State, event: Event, at: Moment, out: &mut Vec<Effect>) 
         Event::Stored(kept) => state.stored(&kept, turn.out),
         Event::Picked(due) => state.picked(due, at),
         Event::Closed(free) => state.closed(free, &mut turn),
+        Event::Counted(lanes) => state.desk.recheck = lanes < state.blocked.len() as u64,
+        Event::Gone(lanes) => state.gone(lanes, turn.out),
         Event::DeskFailed(rest) => state.desk.failed(at.now + rest),
         Event::Trusted(until) => state.trust_until = Some(until),
         Event::Drain => {

@@ -21,5 +21,6 @@ mod one_rejected_key;
 mod outages;
 mod take_over;
 mod thin_path;
+mod told;
 mod traces;
 mod two_relays_one_outbox;
