@@ -14,6 +14,8 @@ use crate::contract::{Outbound, Room};
 
 /// How often the source is told what is settled: what was settled in the last second may be repeated after a crash.
 const CONFIRM_EVERY: Duration = Duration::from_secs(1);
+/// The first wait of a term, doubled with each confirm: a relay that is killed again and again gets on all the same.
+pub(super) const CONFIRM_FIRST: Duration = Duration::from_millis(50);
 /// A hint may be missed: the source is asked at least this often.
 const IDLE_MAX: Duration = Duration::from_secs(1);
 /// Slots kept for a pinned watermark, per message of `limits.in_flight`: some seconds of a leader election at full
@@ -141,7 +143,8 @@ fn confirm(state: &mut State, turn: &mut Turn<'_>) {
     };
     state.confirming = true;
     state.unconfirmed = false;
-    state.confirm_after = Some(turn.at.now + CONFIRM_EVERY);
+    state.confirm_after = Some(turn.at.now + state.confirm_wait);
+    state.confirm_wait = (state.confirm_wait * 2).min(CONFIRM_EVERY);
     turn.out.push(Effect::Confirm(progress));
 }
 

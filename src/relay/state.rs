@@ -10,6 +10,7 @@ use super::blocked::Block;
 use super::desk::Desk;
 use super::lane::{Lane, LaneId, Standing};
 use super::place::{Place, Tally};
+use super::plan::CONFIRM_FIRST;
 use super::status::LaneCounts;
 use crate::contract::{Outbound, Progress, RejectionHeaders};
 use crate::delivery::{Destination, Failure, Inflight, LaneName, RestPolicy, Router};
@@ -127,6 +128,8 @@ pub struct State {
     /// Something was settled since the last confirm was sent.
     pub(super) unconfirmed: bool,
     pub(super) confirm_after: Option<Instant>,
+    /// How long after a confirm the next one may follow.
+    pub(super) confirm_wait: Duration,
     pub(super) trust_until: Option<Instant>,
     pub(super) stepped_down: bool,
     pub(super) draining: Draining,
@@ -160,6 +163,7 @@ impl State {
             confirming: false,
             unconfirmed: false,
             confirm_after: None,
+            confirm_wait: CONFIRM_FIRST,
             trust_until: None,
             stepped_down: false,
             draining: Draining::No,
