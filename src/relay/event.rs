@@ -24,6 +24,9 @@ pub enum Event {
     FetchFailed(Duration),
     /// Receipts arrived.
     Answered(Vec<Answer>),
+    /// The publisher is closed, and these are its last answers: the term is over. What is durable is settled; what was
+    /// purged says nothing about a lane or a destination.
+    Purged(Vec<Answer>),
     /// The source took note of an [`Effect::Confirm`].
     Confirmed,
     /// It did not; ask again after that time.

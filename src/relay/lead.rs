@@ -172,7 +172,8 @@ impl Term<'_> {
                 Heard::Drain => self.begin_drain(),
                 Heard::Answers(answers) => {
                     crate::point!("ack.received");
-                    self.answered(answers);
+                    let failed = self.traced.answered(&answers);
+                    telemetry::within(failed, || self.happened(Event::Answered(answers)));
                     crate::point!("receipts.applied");
                 }
                 Heard::Desk(answer) => self.desk_answered(answer),
@@ -318,11 +319,6 @@ impl Term<'_> {
             status.oldest_age = Some(backlog.oldest_age);
             status.ready = true;
         });
-    }
-
-    fn answered(&mut self, answers: Vec<Answer>) {
-        let failed = self.traced.answered(&answers);
-        telemetry::within(failed, || self.happened(Event::Answered(answers)));
     }
 
     /// Lets an event happen and performs what follows.
@@ -474,7 +470,8 @@ impl Term<'_> {
         let answers = self.publisher.close(CLOSE_DEADLINE).await;
         if !matches!(left, Left::LeaseLost) {
             if !answers.is_empty() {
-                self.answered(answers);
+                self.traced.answered(&answers);
+                self.happened(Event::Purged(answers));
             }
             if let Some(progress) = self.state.parting() {
                 self.reader.ask(Ask::Confirm(progress));

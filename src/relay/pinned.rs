@@ -52,9 +52,7 @@ impl State {
     fn pins(&self, id: LaneId, now: Instant) -> Option<Cause> {
         let lane = &self.lanes[id as usize];
         let place = &self.places[lane.place as usize];
-        if lane.whole().next().is_none() {
-            return None;
-        }
+        lane.whole().next()?;
         match lane.standing {
             Standing::Resting(_) => self.others_flow(lane.place, now).then_some(Cause::Resting),
             Standing::Flowing if place.rests_since.is_some() && lane.run.is_empty() => {

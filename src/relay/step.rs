@@ -32,6 +32,11 @@ pub fn step(state: &mut State, event: Event, at: Moment, out: &mut Vec<Effect>) 
             state.more = true;
         }
         Event::Answered(answers) => answered(state, answers, &mut turn),
+        Event::Purged(mut answers) => {
+            state.stepped_down = true;
+            answers.retain(|answer| answer.receipt == Receipt::Durable);
+            answered(state, answers, &mut turn);
+        }
         Event::Confirmed => state.confirming = false,
         Event::ConfirmFailed(rest) => {
             state.confirming = false;

@@ -96,7 +96,7 @@ impl View {
             Event::Fetched(page) => self.fetched(page),
             Event::FetchFailed(_) => self.fetch_is_out = false,
             Event::Woken => self.idle_is_out = false,
-            Event::Answered(answers) => self.answered(answers, around),
+            Event::Answered(answers) | Event::Purged(answers) => self.answered(answers, around),
             Event::Confirmed | Event::ConfirmFailed(_) => self.confirm_is_out = false,
             Event::Stored(kept) => self.stored(kept),
             Event::Picked(_) | Event::Closed(_) | Event::Gone(_) => self.desk_is_out = false,

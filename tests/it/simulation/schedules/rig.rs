@@ -236,6 +236,21 @@ impl Rig {
         self.happens(Event::Answered(vec![Answer { ticket, receipt }]));
     }
 
+    /// The publisher is closed: these are durable, everything else on its way was purged.
+    pub(super) fn purged(&mut self, durable: &[Seq]) {
+        let flying = std::mem::take(&mut self.flying).into_iter();
+        let answers = flying.map(|outbound| Answer {
+            ticket: outbound.ticket,
+            receipt: if durable.contains(&outbound.message.position.minor) {
+                Receipt::Durable
+            } else {
+                Receipt::Failed(failure(FailureKind::Unreachable, "Purged"))
+            },
+        });
+        let answers = answers.collect();
+        self.happens(Event::Purged(answers));
+    }
+
     /// A receipt that no publisher would give any more: the checks do not hear of it.
     pub(super) fn late(&mut self, ticket: Ticket, receipt: Receipt) {
         let at = self.moment();
