@@ -218,7 +218,7 @@ impl State {
             return;
         }
         let place = self.lane_mut(id).place;
-        self.places[place as usize].flying -= 1;
+        self.places.all[place as usize].flying -= 1;
         self.flying -= 1;
         self.lane_mut(id).unanswered = 0;
         for number in run {

@@ -152,6 +152,11 @@ impl Desk {
         }
     }
 
+    /// The places of letters that are out, or about to be.
+    pub(super) fn places(&self) -> impl Iterator<Item = u32> {
+        self.runs.values().map(|run| run.place)
+    }
+
     /// The outstanding store takes this lane over.
     pub(super) fn takes_over(&self, id: LaneId) -> bool {
         matches!(&self.call, Some(Call::Store(_, stored)) if stored.iter().any(|stored| stored.id == id))

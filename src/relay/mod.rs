@@ -22,6 +22,7 @@ mod lead;
 mod lookout;
 mod pinned;
 mod place;
+mod places;
 mod plan;
 mod reader;
 mod run;

@@ -64,8 +64,8 @@ fn publish(state: &mut State, turn: &mut Turn<'_>) {
     let mut batch = Vec::new();
     for _ in 0..state.active.len() {
         let Some(index) = state.active.pop_front() else { break };
-        while !state.stepped_down && state.places[index as usize].admits(turn.at.now) {
-            let Some(id) = state.places[index as usize].ready.pop_front() else {
+        while !state.stepped_down && state.places.all[index as usize].admits(turn.at.now) {
+            let Some(id) = state.places.all[index as usize].ready.pop_front() else {
                 break;
             };
             state.lane_mut(id).listed = false;
@@ -74,7 +74,7 @@ fn publish(state: &mut State, turn: &mut Turn<'_>) {
                 turn.out.push(Effect::Publish(std::mem::take(&mut batch)));
             }
         }
-        if !state.places[index as usize].ready.is_empty() {
+        if !state.places.all[index as usize].ready.is_empty() {
             state.active.push_back(index);
         }
     }
@@ -106,7 +106,7 @@ fn depart(state: &mut State, id: LaneId, batch: &mut Vec<Outbound>, turn: &mut T
     }
     let place = lane.place as usize;
     state.lane_mut(id).depart(sendable, turn.at.now);
-    state.places[place].flying += 1;
+    state.places.all[place].flying += 1;
     state.flying += 1;
     let dead = state.lanes[id as usize].dead.clone();
     for number in &state.lanes[id as usize].run {
