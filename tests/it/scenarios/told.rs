@@ -31,7 +31,7 @@ async fn letters_lanes_and_what_was_published_are_told_as_they_are() {
     stage.kafka.create_topic(&format!("{kind}.events"), 1, &small).await;
     let mut relay = stage.relay(&stage.config("twinbox.yaml", json!({})));
     let mut writer = Plain::connect(&stage.database).await;
-    writer.one(Row::new(&kind, "poisoned", &[7; 100_000])).await;
+    writer.one(Row::new(&kind, "poisoned", &vec![7; 100_000])).await;
     writer.one(Row::new(&kind, "poisoned", b"behind it")).await;
     writer.one(Row::new(&kind, "other", b"flows")).await;
     let letters = json!({ "parked": 1, "queued": 1, "deferred": 0, "scheduled": 0, "dead": 0 });
