@@ -16,7 +16,7 @@
 //! Its consumers expect the bytes of Debezium's Outbox Event Router with its defaults, which places only `id`. What a
 //! team placed beside it there (`additional.placement`) it writes into `route.headers` here.
 
-use std::io::Write as _;
+use std::io::{Cursor, Write as _};
 
 use jiff::fmt::StdIoWrite;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -29,6 +29,8 @@ const TIME: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
 /// The longest of what is written for a message: a position, three numbers of 20 digits and two dots.
 const SHORT_MAX: usize = 62;
+/// A short text on the stack.
+type Short = Cursor<[u8; SHORT_MAX]>;
 
 /// What the CloudEvents envelope writes.
 const CLOUDEVENTS: [&str; 8] = [
@@ -190,11 +192,10 @@ fn transport(message: &Message, put: &mut dyn FnMut(&str, &[u8])) {
 }
 
 /// Hands on what `write` writes, without an allocation per message.
-fn written(write: impl FnOnce(&mut &mut [u8]) -> bool, put: impl FnOnce(&[u8])) {
-    let mut buffer = [0; SHORT_MAX];
-    let mut left = buffer.as_mut_slice();
-    if write(&mut left) {
-        let length = SHORT_MAX - left.len();
-        put(&buffer[..length]);
+fn written(write: impl FnOnce(&mut Short) -> bool, put: impl FnOnce(&[u8])) {
+    let mut text = Short::new([0; SHORT_MAX]);
+    if write(&mut text) {
+        let length = usize::try_from(text.position()).unwrap_or(SHORT_MAX);
+        put(&text.get_ref()[..length]);
     }
 }
