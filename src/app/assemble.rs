@@ -12,7 +12,7 @@ use crate::delivery::guarantee::{self, Facts, Guarantee, Level};
 use crate::delivery::{RestPolicy, Router};
 use crate::postgres::{Connector, PostgresOutbox, RelayOptions, Schema, Session, Start, Target};
 use crate::relay::{self, DeadLetter, Engine, Settings};
-use crate::telemetry::Meters;
+use crate::telemetry::{Meters, Spans};
 
 /// One relay of a configuration, and where its secrets are looked up.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +44,11 @@ pub fn engines(
             relay,
             environment,
         };
-        let meters = Meters::new(&exports.meter(), name, relay.to.backend().config.name);
-        configured.engine(configured.broker()?, meters)
+        let system = relay.to.backend().config.name;
+        let meters = Meters::new(&exports.meter(), name, system);
+        let spans = Spans::new(exports.tracer(), name, system);
+        let engine = configured.engine(configured.broker()?, meters)?;
+        Ok(Engine { spans, ..engine })
     });
     engines.collect()
 }
@@ -76,7 +79,7 @@ impl Configured<'_> {
         (backend.open)(self.relay.to.settings(), context).map_err(|failure| self.sentence(&failure))
     }
 
-    /// An engine in front of that broker.
+    /// An engine in front of that broker, without spans.
     ///
     /// # Errors
     /// A sentence, when the configuration cannot be used or does not keep what it requires.
@@ -89,6 +92,7 @@ impl Configured<'_> {
             broker,
             lease: self.relay.lease.get(),
             meters,
+            spans: Spans::silent(),
         })
     }
 

@@ -11,14 +11,15 @@
 
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
+use opentelemetry::global::BoxedTracer;
 use opentelemetry::metrics::{Meter, MeterProvider as _};
 use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkError;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use prometheus::{Encoder as _, Registry, TextEncoder};
 
 use crate::telemetry::names;
@@ -99,8 +100,13 @@ impl Exports {
 
     /// What spans go to, when somebody wants them.
     #[must_use]
-    pub fn tracer(&self) -> Option<SdkTracer> {
-        self.traces.as_ref().map(|traces| traces.tracer(names::SCOPE))
+    pub fn tracer(&self) -> Option<BoxedTracer> {
+        let scope = InstrumentationScope::builder(names::SCOPE)
+            .with_version(env!("CARGO_PKG_VERSION"))
+            .with_schema_url(names::SCHEMA_URL)
+            .build();
+        let traces = self.traces.as_ref()?;
+        Some(BoxedTracer::new(Box::new(traces.tracer_with_scope(scope))))
     }
 
     /// The text of `/metrics`.

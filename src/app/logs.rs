@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::{EnvFilter, FilterFn};
+use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::format::{JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -18,7 +18,6 @@ use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
-use super::export::Exports;
 use crate::config::LogFormat;
 
 /// What the log is to look like.
@@ -49,11 +48,11 @@ pub enum LogError {
     Taken(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Starts the log, and spans where `exports` sends them.
+/// Starts the log.
 ///
 /// # Errors
 /// When the filter cannot be read, or the log of this process was started before.
-pub fn start(logs: &Logs, exports: Option<&Exports>) -> Result<(), LogError> {
+pub fn start(logs: &Logs) -> Result<(), LogError> {
     let filter = EnvFilter::try_new(&logs.filter).map_err(|source| LogError::Filter {
         filter: logs.filter.clone(),
         source,
@@ -71,14 +70,9 @@ pub fn start(logs: &Logs, exports: Option<&Exports>) -> Result<(), LogError> {
     } else {
         lines.with_ansi(logs.color && terminal).with_target(false).boxed()
     };
-    let spans = exports.and_then(Exports::tracer).map(|tracer| {
-        // Only our own spans: the HTTP client that exports them makes some, too.
-        let ours = FilterFn::new(|meta| meta.is_span() && meta.target().starts_with("twinbox"));
-        let layer = tracing_opentelemetry::layer().with_tracer(tracer);
-        layer.with_location(false).with_threads(false).with_filter(ours)
-    });
-    let registry = tracing_subscriber::registry().with(spans);
-    Ok(registry.with(lines.with_filter(filter)).try_init()?)
+    Ok(tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .try_init()?)
 }
 
 /// A line, in the order in which people read it.
@@ -257,19 +251,17 @@ mod tests {
 
     #[test]
     fn a_line_in_a_recorded_span_has_its_ids() {
-        use opentelemetry::trace::TracerProvider as _;
+        use opentelemetry::trace::{Span as _, Tracer as _, TracerProvider as _};
         let provider = opentelemetry_sdk::trace::SdkTracerProvider::builder().build();
         let page = Page::default();
         let lines = fmt::layer()
             .with_writer(page.clone())
             .fmt_fields(JsonFields::new())
             .event_format(Json);
-        let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-        let subscriber = tracing_subscriber::registry().with(spans).with(lines);
+        let span = provider.tracer("test").start("send").span_context().clone();
+        let subscriber = tracing_subscriber::registry().with(lines);
         tracing::subscriber::with_default(subscriber, || {
-            let span = tracing::info_span!("send");
-            let _inside = span.enter();
-            tracing::info!("sent");
+            crate::telemetry::within(Some(span), || tracing::info!("sent"));
         });
         let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
         let line: Value = serde_json::from_str(&text).unwrap();

@@ -57,8 +57,7 @@ pub async fn relay(names: Names, stage: &mut Stage) -> Result<Exit, Stop> {
     let exports = Exports::start(&|name| stage.env.get(name));
     let exports = exports.map_err(|error| Stop::configuration(format!("telemetry: {}", exit::chain(&error))))?;
     let log = &root.telemetry.log;
-    logs::start(&stage.log(log.level.as_str(), log.format), Some(&exports))
-        .map_err(|error| Stop::configuration(error.to_string()))?;
+    logs::start(&stage.log(log.level.as_str(), log.format)).map_err(|error| Stop::configuration(error.to_string()))?;
     let token = match &root.admin.token {
         None => None,
         Some(token) => {

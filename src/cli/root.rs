@@ -230,7 +230,7 @@ impl Stage {
     }
 
     fn start_log(&self, level: &str, form: LogFormat) -> Result<(), Stop> {
-        logs::start(&self.log(level, form), None).map_err(|error| Stop::configuration(error.to_string()))
+        logs::start(&self.log(level, form)).map_err(|error| Stop::configuration(error.to_string()))
     }
 
     fn look_at_configuration(&mut self, verb: &config::Verb) -> Result<Exit, Stop> {

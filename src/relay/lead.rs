@@ -17,9 +17,11 @@ use super::run::{Control, Engine, last_error, moment, now, tell_failure, tell_st
 use super::state::State;
 use super::status::RelayState;
 use super::step::step;
+use super::traced::Traced;
 use super::upkeep::Upkeeper;
 use crate::contract::{Answer, Boxed, Held, LetterStore, Opened, Outbound, Publisher, StoreError};
 use crate::delivery::Failure;
+use crate::telemetry;
 
 /// How often `/status` is renewed under load.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
@@ -68,6 +70,7 @@ struct Term<'a> {
     /// Batches that wait for the client to take the one before.
     to_publish: VecDeque<Vec<Outbound>>,
     handing_over: Option<Boxed<'static, ()>>,
+    traced: Traced,
     left: Option<Left>,
     drain_until: Option<Instant>,
     report_at: Instant,
@@ -101,13 +104,14 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, ke
     let mut term = Term {
         state: State::new((engine.settings)(), blocked),
         effects: Vec::new(),
-        reader: Reader::start(opened.source),
+        reader: Reader::start(opened.source, (engine.meters.clone(), engine.spans.clone())),
         letters: opened.letters,
         desk: None,
         lookout: Lookout::new(opened.destinations, now()),
         publisher,
         to_publish: VecDeque::new(),
         handing_over: None,
+        traced: Traced::default(),
         left: None,
         drain_until: None,
         report_at: now(),
@@ -160,7 +164,7 @@ impl Term<'_> {
                 Heard::Drain => self.begin_drain(),
                 Heard::Answers(answers) => {
                     crate::point!("ack.received");
-                    self.happened(Event::Answered(answers));
+                    self.answered(answers);
                     crate::point!("receipts.applied");
                 }
                 Heard::Desk(answer) => self.desk_answered(answer),
@@ -292,6 +296,11 @@ impl Term<'_> {
         });
     }
 
+    fn answered(&mut self, answers: Vec<Answer>) {
+        let failed = self.traced.answered(&answers);
+        telemetry::within(failed, || self.happened(Event::Answered(answers)));
+    }
+
     /// Lets an event happen and performs what follows.
     fn happened(&mut self, event: Event) {
         step(&mut self.state, event, moment(), &mut self.effects);
@@ -348,6 +357,7 @@ impl Term<'_> {
         };
         let publisher = Arc::clone(&self.publisher);
         crate::point!("run.handed_over");
+        self.traced.handed_over(&self.engine.spans, &batch);
         self.handing_over = Some(Box::pin(async move { publisher.publish(batch).await }));
     }
 
@@ -433,7 +443,7 @@ impl Term<'_> {
         let answers = self.publisher.close(CLOSE_DEADLINE).await;
         if !matches!(left, Left::LeaseLost) {
             if !answers.is_empty() {
-                self.happened(Event::Answered(answers));
+                self.answered(answers);
             }
             if let Some(progress) = self.state.parting() {
                 self.reader.ask(Ask::Confirm(progress));

@@ -28,6 +28,7 @@ mod state;
 mod status;
 mod step;
 mod ticket;
+mod traced;
 mod upkeep;
 
 pub use event::{Effect, Event, Notice};

@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::run::{now, wall_clock};
 use crate::contract::{Backlog, Page, Progress, Room, Source, StoreError};
+use crate::telemetry::{Meters, Spans};
 
 /// At most one reading, one confirm, one probe and one idle wait are asked for at a time.
 const ASKS_MAX: usize = 8;
@@ -43,10 +45,10 @@ pub(super) struct Reader {
 
 impl Reader {
     #[expect(clippy::disallowed_methods, reason = "the engine's own task; close joins it")]
-    pub(super) fn start(source: Box<dyn Source>) -> Self {
+    pub(super) fn start(source: Box<dyn Source>, told_to: (Meters, Spans)) -> Self {
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let (tell, told) = mpsc::channel(ASKS_MAX);
-        let task = tokio::spawn(read(source, asked, tell));
+        let task = tokio::spawn(read((source, told_to), asked, tell));
         Self { asks, told, task }
     }
 
@@ -75,11 +77,15 @@ impl Reader {
     }
 }
 
-async fn read(mut source: Box<dyn Source>, mut asked: mpsc::Receiver<Ask>, tell: mpsc::Sender<Told>) {
+async fn read(
+    (mut source, told_to): (Box<dyn Source>, (Meters, Spans)),
+    mut asked: mpsc::Receiver<Ask>,
+    tell: mpsc::Sender<Told>,
+) {
     let mut next = asked.recv().await;
     while let Some(ask) = next {
         let (told, following) = match ask {
-            Ask::Fetch(room) => (Told::Fetched(source.next(room).await), None),
+            Ask::Fetch(room) => (Told::Fetched(fetch(source.as_mut(), room, &told_to).await), None),
             Ask::Confirm(progress) => (Told::Confirmed(source.confirm(progress).await), None),
             Ask::Probe => (Told::Probed(source.probe().await), None),
             Ask::Idle(at_most) => tokio::select! {
@@ -96,4 +102,21 @@ async fn read(mut source: Box<dyn Source>, mut asked: mpsc::Receiver<Ask>, tell:
         };
     }
     source.close().await;
+}
+
+/// Reads a window, or a page of a long one; what brought nothing is neither timed nor traced.
+async fn fetch(source: &mut dyn Source, room: Room, (meters, spans): &(Meters, Spans)) -> Result<Page, StoreError> {
+    let (since, began) = (now(), wall_clock());
+    let page = source.next(room).await;
+    match &page {
+        Ok(page) if page.messages.is_empty() => {}
+        Ok(page) => {
+            meters.fetched(now().saturating_duration_since(since));
+            spans.fetched(began, Ok(&page.messages));
+        }
+        Err(StoreError::Fenced) => spans.fetched(began, Err("fenced")),
+        Err(StoreError::Away(failure)) => spans.fetched(began, Err(&failure.code)),
+        Err(StoreError::Incident { kind, .. }) => spans.fetched(began, Err(kind)),
+    }
+    page
 }

@@ -19,7 +19,7 @@ use super::state::Settings;
 use super::status::{LastError, Loss, RelayState, Status};
 use crate::contract::{Broker, Held, Lease, Outbox, StoreError};
 use crate::delivery::{Failure, FailureKind, Moment};
-use crate::telemetry::Meters;
+use crate::telemetry::{Meters, Spans};
 
 /// How often a standby tries for the lease: half of what a hand-over may take after the leader's session is gone.
 const STANDBY_EVERY: Duration = Duration::from_millis(500);
@@ -42,6 +42,8 @@ pub struct Engine {
     pub lease: Duration,
     /// What it counts and times.
     pub meters: Meters,
+    /// What it does in batches, for a collector.
+    pub spans: Spans,
 }
 
 /// How the process steers it and hears of it.

@@ -1,4 +1,4 @@
-//! Names of metrics and attributes, meters, trace propagation, and the pulse of a loop.
+//! Names of metrics and attributes, meters, spans, trace propagation, and the pulse of a loop.
 //!
 //! Floor 3. Nothing here exports anything: an engine records into what it is given, `app` decides where that goes.
 //! Promises: never a key, an id, a payload or a secret as a label; nothing is recorded per message but its latency.
@@ -7,7 +7,9 @@ mod meters;
 pub mod names;
 mod propagate;
 mod pulse;
+mod spans;
 
 pub use meters::Meters;
-pub use propagate::{LINKS_MAX, from_traceparent, link_rows, to_traceparent};
+pub use propagate::{LINKS_MAX, from_traceparent, to_traceparent};
 pub use pulse::Pulse;
+pub use spans::{Sending, Spans, within};

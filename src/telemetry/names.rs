@@ -183,9 +183,11 @@ pub const STATUS: &str = "status";
 pub const VERSION: &str = "version";
 /// `kafka`, `rabbitmq`, `aws_sqs`, `memory`.
 pub const MESSAGING_SYSTEM: &str = "messaging.system";
+/// The messaging system that a window is read from.
+pub const OUTBOX: &str = "twinbox_outbox";
 /// The topic, exchange and routing key, or queue.
 pub const DESTINATION: &str = "messaging.destination.name";
-/// `send`, `receive`, `process`, `settle`.
+/// `fetch` (a window of the outbox), `send`, `receive`, `process`, `settle`.
 pub const OPERATION_NAME: &str = "messaging.operation.name";
 /// The kind of operation in the conventions' words.
 pub const OPERATION_TYPE: &str = "messaging.operation.type";

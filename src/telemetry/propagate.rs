@@ -3,9 +3,9 @@
 //! Promises: the row's text goes out unchanged, whatever it is; only a text that is valid by W3C Trace Context becomes a
 //! link. A batch links to at most [`LINKS_MAX`] rows: collectors drop what is beyond.
 
+use std::collections::HashSet;
+
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// The default limit of links per span of OpenTelemetry's SDKs.
 pub const LINKS_MAX: usize = 128;
@@ -42,15 +42,16 @@ pub fn to_traceparent(context: &SpanContext) -> Option<String> {
     context.is_valid().then(text)
 }
 
-/// Links a span to the traces of the rows it carries. Costs nothing when the span is not recorded.
-pub fn link_rows<'a>(span: &Span, traceparents: impl IntoIterator<Item = &'a str>) {
-    if span.is_disabled() {
-        return;
+/// The traces that a batch's rows name, each once; all rows are looked at, as the caller may count them.
+pub(super) fn linked<'a>(traceparents: impl Iterator<Item = Option<&'a str>>) -> Vec<SpanContext> {
+    let mut seen = HashSet::new();
+    let mut contexts = Vec::new();
+    for text in traceparents.flatten() {
+        if contexts.len() < LINKS_MAX && seen.insert(text) {
+            contexts.extend(from_traceparent(text));
+        }
     }
-    let contexts = traceparents.into_iter().filter_map(from_traceparent);
-    for context in contexts.take(LINKS_MAX) {
-        span.add_link(context);
-    }
+    contexts
 }
 
 #[cfg(test)]

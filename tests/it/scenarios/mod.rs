@@ -21,4 +21,5 @@ mod one_rejected_key;
 mod outages;
 mod take_over;
 mod thin_path;
+mod traces;
 mod two_relays_one_outbox;

@@ -143,7 +143,7 @@ impl ModelLetters {
                     .take(most.1)
                     .map(|(id, seq)| Letter {
                         id,
-                        message: source.message(seq),
+                        message: source.letter(seq),
                     })
                     .collect(),
             });

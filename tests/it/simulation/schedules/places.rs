@@ -119,6 +119,29 @@ fn s10_three_dead_destinations_do_not_stop_the_fourth() {
     assert_eq!(rig.told.iter().filter(rests).count(), 3);
 }
 
+/// One row that nobody takes is left of its window, and others flow: after a minute nothing of the window is left.
+#[test]
+fn s13_what_nobody_takes_pins_no_window_for_long() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&[row(0, Some(1)), row(1, Some(2))]);
+    rig.durable(&rows[1..]);
+    for _ in 0..14 {
+        let tried = rig.flying.iter().map(|outbound| outbound.message.position.minor);
+        if tried.collect::<Vec<_>>() == rows[..1] {
+            rig.fails(rows[0], FailureKind::Unreachable);
+        }
+        let other = rig.read(&[row(1, Some(2))]);
+        rig.durable(&other);
+        rig.wait_served(5 * SECOND);
+    }
+    let left: Vec<_> = rig.source.would_come_again().filter(|seq| rows.contains(seq)).collect();
+    assert_eq!(
+        left, [0; 0],
+        "it would come again after a crash, behind thousands of windows"
+    );
+    assert_eq!(rig.open_letters(rows[0]), rows[..1]);
+}
+
 /// One resting lane holds at most an eighth of the budget; all together half, the largest first.
 #[test]
 fn s13_resting_lanes_do_not_fill_the_budget() {
