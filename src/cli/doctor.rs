@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use super::root::Stage;
 use super::{Exit, Stop, database};
 use crate::app::assemble::Configured;
-use crate::config::{RelayConfig, Root};
+use crate::config::{RelayConfig, Retention, Root};
 use crate::contract::{Finding, Grade};
 use crate::delivery::Destination;
 use crate::operate::doctor::{Filter, Part, Tally};
-use crate::postgres::{TableName, preflight};
+use crate::postgres::TableName;
+use crate::postgres::preflight::{self, Wanted};
 
 /// How often `--wait` looks again.
 const LOOK: Duration = Duration::from_secs(1);
@@ -79,9 +80,14 @@ async fn parts(stage: &Stage, root: &Root, relays: &[(&str, &RelayConfig)]) -> R
         let connector = stage.connector(database, "doctor");
         let table = TableName::parse(&relay.table(database));
         let table = table.map_err(|error| Stop::configuration(format!("relays.{name}.from.cursor.table: {error}")))?;
+        let wanted = Wanted {
+            schema: database::schema(database)?,
+            table,
+            partitions: matches!(relay.retention, Retention::Partitions(_)),
+        };
         parts.push(Part {
             about: format!("database of {name}"),
-            findings: preflight::findings(&connector, &database::schema(database)?, &table).await,
+            findings: preflight::findings(&connector, &wanted).await,
         });
         let configured = Configured {
             name,

@@ -113,7 +113,7 @@ pub struct State {
     pub(super) lanes: Vec<Lane>,
     free: Vec<LaneId>,
     pub(super) places: Vec<Place>,
-    by_destination: HashMap<Destination, u32>,
+    by_destination: foldhash::HashMap<Destination, u32>,
     /// Places with lanes that want to publish.
     pub(super) active: VecDeque<u32>,
     pub(super) resting: BTreeSet<(Instant, LaneId)>,
@@ -150,7 +150,7 @@ impl State {
             lanes: Vec::new(),
             free: Vec::new(),
             places: Vec::new(),
-            by_destination: HashMap::new(),
+            by_destination: foldhash::HashMap::default(),
             active: VecDeque::new(),
             resting: BTreeSet::new(),
             blocked: blocked.into_iter().map(|lane| (lane, Block::default())).collect(),
@@ -306,7 +306,7 @@ impl State {
     fn insert(&mut self, lane: Lane) -> LaneId {
         match self.free.pop() {
             Some(id) => {
-                self.lanes[id as usize] = lane;
+                self.lanes[id as usize].let_to(lane);
                 id
             }
             None => {
