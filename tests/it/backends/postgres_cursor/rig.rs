@@ -15,7 +15,7 @@ use crate::support::live;
 use crate::support::postgres::{Database, Login, connect};
 
 /// Short, so that waiting for its end costs little; long enough for a busy machine.
-pub(super) const LEASE: Duration = Duration::from_secs(3);
+pub(super) const LEASE: Duration = Duration::from_secs(5);
 pub(super) const RELAY: &str = "orders";
 const BYTES_MAX: usize = 1 << 20;
 static NUMBER: AtomicU32 = AtomicU32::new(0);
