@@ -87,7 +87,17 @@ grant select, insert, update, delete
 grant select, update (used_at) on {schema}.acceptance to twinbox_relay;
 grant select on {schema}.migration to twinbox_relay;
 grant insert on {schema}.audit to twinbox_relay;
-grant execute on function {schema}.outbox_age to twinbox_relay;
+grant execute on function {schema}.outbox_age, {schema}.retention_bound to twinbox_relay;
+do $partitions$
+begin
+  -- An outbox of partitions. No right on any partition but the default one, whose rows are deleted.
+  if to_regclass('{schema}.outbox_default') is not null then
+    grant select, delete on {schema}.outbox_default to twinbox_relay;
+    grant select on {schema}.outbox_partition to twinbox_relay;
+    grant execute on function {schema}.make_partition, {schema}.detach_partition, {schema}.drop_partition to twinbox_relay;
+  end if;
+end
+$partitions$;
 grant twinbox_relay to twinbox_relay_wal;
 
 -- Consumers: letters only, as long as there is no inbox here.

@@ -38,6 +38,8 @@ pub const POINTS: &[(&str, &str)] = &[
     ("KR21", "window.next"),
     ("KR22", "retention.before"),
     ("KR23", "retention.middle"),
+    ("KR24", "partition.detached"),
+    ("KR25", "partition.dropped"),
     ("KR26", "lease.renewing"),
     ("KR27", "lease.not_renewed"),
     ("KR28", "lease.lost"),

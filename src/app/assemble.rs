@@ -156,9 +156,10 @@ impl Configured<'_> {
             lease: self.relay.lease.get(),
             bytes: self.bytes(),
             retention: match self.relay.retention {
-                Retention::For(duration) => Some(duration.get()),
-                Retention::Keep | Retention::Partitions => None,
+                Retention::For(duration) | Retention::Partitions(duration) => Some(duration.get()),
+                Retention::Keep => None,
             },
+            partitions: matches!(self.relay.retention, Retention::Partitions(_)),
             route: Some(self.relay.route().map_err(|error| self.sentence(&error))?.to_string()),
         };
         Ok(PostgresOutbox::new(connector, pool, options))

@@ -16,8 +16,9 @@
 //! Its consumers expect the bytes of Debezium's Outbox Event Router with its defaults, which places only `id`. What a
 //! team placed beside it there (`additional.placement`) it writes into `route.headers` here.
 
-use std::fmt::Write as _;
+use std::io::{Cursor, Write as _};
 
+use jiff::fmt::StdIoWrite;
 use jiff::fmt::temporal::DateTimePrinter;
 
 use crate::contract::Outbound;
@@ -25,6 +26,11 @@ use crate::message::{Body, Message, ODD_HEADERS};
 
 /// Microseconds, the precision of Postgres.
 const TIME: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+
+/// The longest of what is written for a message: a position, three numbers of 20 digits and two dots.
+const SHORT_MAX: usize = 62;
+/// A short text on the stack.
+type Short = Cursor<[u8; SHORT_MAX]>;
 
 /// What the CloudEvents envelope writes.
 const CLOUDEVENTS: [&str; 8] = [
@@ -100,10 +106,10 @@ impl Encoder {
         put("ce_id", uuid_text(message, &mut [0; 36]));
         put("ce_source", self.source.as_bytes());
         put("ce_type", message.kind.as_bytes());
-        let mut time = String::with_capacity(32);
-        if TIME.print_timestamp(&message.occurred_at, &mut time).is_ok() {
-            put("ce_time", time.as_bytes());
-        }
+        written(
+            |out| TIME.print_timestamp(&message.occurred_at, StdIoWrite(out)).is_ok(),
+            |time| put("ce_time", time),
+        );
         // CloudEvents: both are non-empty strings, or absent.
         let text = |key: Option<&crate::message::Key>| {
             key.filter(|key| key.as_str().is_some_and(|text| !text.is_empty()))
@@ -173,13 +179,23 @@ fn content_type(message: &Message, put: &mut dyn FnMut(&str, &[u8])) {
 }
 
 fn transport(message: &Message, put: &mut dyn FnMut(&str, &[u8])) {
-    let mut text = String::with_capacity(48);
-    // Writing to a String cannot fail.
-    let _ = write!(text, "{}", message.position);
-    put("twinbox-position", text.as_bytes());
+    written(
+        |out| write!(out, "{}", message.position).is_ok(),
+        |text| put("twinbox-position", text),
+    );
     if let Some(replay) = message.replay {
-        text.clear();
-        let _ = write!(text, "{replay}");
-        put("twinbox-replay", text.as_bytes());
+        written(
+            |out| write!(out, "{replay}").is_ok(),
+            |text| put("twinbox-replay", text),
+        );
+    }
+}
+
+/// Hands on what `write` writes, without an allocation per message.
+fn written(write: impl FnOnce(&mut Short) -> bool, put: impl FnOnce(&[u8])) {
+    let mut text = Short::new([0; SHORT_MAX]);
+    if write(&mut text) {
+        let length = usize::try_from(text.position()).unwrap_or(SHORT_MAX);
+        put(&text.get_ref()[..length]);
     }
 }

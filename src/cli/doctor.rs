@@ -2,19 +2,22 @@
 //!
 //! Promises: it changes nothing; errors end with 4 (warnings too under `--strict`), a broken configuration with 3.
 
+mod destinations;
+
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use self::destinations::Destinations;
 use super::root::Stage;
 use super::{Exit, Stop, database};
 use crate::app::assemble::Configured;
-use crate::config::{RelayConfig, Root};
+use crate::config::{RelayConfig, Retention, Root};
 use crate::contract::{Finding, Grade};
-use crate::delivery::Destination;
 use crate::operate::doctor::{Filter, Part, Tally};
-use crate::postgres::{TableName, preflight};
+use crate::postgres::TableName;
+use crate::postgres::preflight::{self, Wanted};
 
 /// How often `--wait` looks again.
 const LOOK: Duration = Duration::from_secs(1);
@@ -79,10 +82,11 @@ async fn parts(stage: &Stage, root: &Root, relays: &[(&str, &RelayConfig)]) -> R
         let connector = stage.connector(database, "doctor");
         let table = TableName::parse(&relay.table(database));
         let table = table.map_err(|error| Stop::configuration(format!("relays.{name}.from.cursor.table: {error}")))?;
-        parts.push(Part {
-            about: format!("database of {name}"),
-            findings: preflight::findings(&connector, &database::schema(database)?, &table).await,
-        });
+        let wanted = Wanted {
+            schema: database::schema(database)?,
+            table,
+            partitions: matches!(relay.retention, Retention::Partitions(_)),
+        };
         let configured = Configured {
             name,
             root,
@@ -90,19 +94,21 @@ async fn parts(stage: &Stage, root: &Root, relays: &[(&str, &RelayConfig)]) -> R
             environment: &stage.env,
         };
         let broker = configured.broker().map_err(Stop::configuration)?;
+        let route = relay.route();
+        let route = route.map_err(|error| Stop::configuration(format!("relays.{name}.route: {error}")))?;
+        let mut destinations = Destinations::of(&configured, route, (&connector, &wanted.schema)).await;
+        let mut findings = preflight::findings(&connector, &wanted).await;
+        findings.append(&mut destinations.told);
+        parts.push(Part {
+            about: format!("database of {name}"),
+            findings,
+        });
         parts.push(Part {
             about: format!("broker of {name} ({})", relay.to.backend().config.name),
-            findings: broker.findings(constant(relay)?).await,
+            findings: destinations.findings(&broker).await,
         });
     }
     Ok(parts)
-}
-
-/// The destination of a route without placeholders; of others nothing is known before a row is read.
-fn constant(relay: &RelayConfig) -> Result<Vec<Destination>, Stop> {
-    let route = relay.route();
-    let route = route.map_err(|error| Stop::configuration(format!("route: {error}")))?;
-    Ok(route.constant().into_iter().collect())
 }
 
 fn told(stage: &mut Stage, filter: &Filter, parts: &[Part]) -> Result<Exit, Stop> {

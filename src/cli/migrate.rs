@@ -23,6 +23,9 @@ pub struct Arguments {
     /// Type of the payload column, chosen once [default on a fresh schema: jsonb]
     #[arg(long, value_enum)]
     pub payload: Option<PayloadType>,
+    /// Make the outbox of partitions that are dropped whole (`retention: partitions`), chosen once
+    #[arg(long)]
+    pub partitions: bool,
     /// Schema of our tables [default: database.schema]
     #[arg(long, value_name = "NAME")]
     pub schema: Option<String>,
@@ -112,6 +115,7 @@ fn options(arguments: &Arguments, root: &Root) -> Result<Options, Stop> {
     };
     Ok(Options {
         payload: arguments.payload.map(Payload::from),
+        partitions: arguments.partitions,
         wake: !arguments.no_wake,
         roles: arguments.roles,
         ..Options::new(schema)
@@ -135,6 +139,10 @@ fn told(stage: &mut Stage, standing: &Standing) -> Result<Exit, Stop> {
             let sentence = format!("the payload is {}, not {}", present.name(), asked.name());
             ("payload", vec![sentence])
         }
+        Standing::Plain => (
+            "plain",
+            vec!["the outbox is a plain table, without partitions".to_owned()],
+        ),
     };
     if stage.console.json() {
         stage

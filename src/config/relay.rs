@@ -71,8 +71,9 @@ pub struct RelayConfig {
     #[serde(default)]
     #[schemars(schema_with = "route::dead_letter_schema")]
     pub dead_letter: RouteConfig,
-    /// How long published rows stay, for replays: a duration, `keep` (for ever) or `partitions` (whole partitions are
-    /// dropped). The longest of the relays that share a table wins.
+    /// How long published rows stay, for replays: a duration, `keep` (for ever), or `partitions` and a duration (`24h` when
+    /// none is written), for an outbox that `twinbox migrate --partitions` made: then no row is deleted, whole partitions
+    /// are dropped. The longest of the relays that share a table wins.
     #[serde(default)]
     pub retention: Retention,
     /// What must hold: the relay refuses to start when it does not.

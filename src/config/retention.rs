@@ -19,19 +19,28 @@ pub enum Retention {
     For(Duration),
     /// For ever: somebody else deletes them.
     Keep,
-    /// Until their partition is dropped whole.
-    Partitions,
+    /// At least this long; then their partition is dropped whole.
+    Partitions(Duration),
 }
 
 /// The format of [`Retention`].
 pub(super) const RETENTION: Format = Format {
     name: "twinbox-retention",
-    pattern: Some("^(keep|partitions|[0-9]+(ms|s|m|h|d)( ?[0-9]+(ms|s|m|h|d))*)$"),
+    pattern: Some("^(keep|partitions|(partitions )?[0-9]+(ms|s|m|h|d)( ?[0-9]+(ms|s|m|h|d))*)$"),
     check: |text| match text {
-        "keep" | "partitions" => Ok(()),
-        duration => (DURATION.check)(duration).map_err(|sentence| format!("{sentence} (or keep, or partitions)")),
+        "keep" | PARTITIONS => Ok(()),
+        text => (DURATION.check)(duration(text).1)
+            .map_err(|sentence| format!("{sentence} (or keep, or partitions, or partitions 7d)")),
     },
 };
+
+const PARTITIONS: &str = "partitions";
+
+/// Whether it is about partitions, and the duration.
+fn duration(text: &str) -> (bool, &str) {
+    text.strip_prefix("partitions ")
+        .map_or((false, text), |duration| (true, duration))
+}
 
 impl Default for Retention {
     fn default() -> Self {
@@ -44,7 +53,8 @@ impl fmt::Display for Retention {
         match self {
             Self::For(duration) => duration.fmt(f),
             Self::Keep => f.write_str("keep"),
-            Self::Partitions => f.write_str("partitions"),
+            Self::Partitions(RETENTION_DEFAULT) => f.write_str(PARTITIONS),
+            Self::Partitions(duration) => write!(f, "{PARTITIONS} {duration}"),
         }
     }
 }
@@ -59,8 +69,16 @@ impl<'de> Deserialize<'de> for Retention {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match String::deserialize(deserializer)?.as_str() {
             "keep" => Ok(Self::Keep),
-            "partitions" => Ok(Self::Partitions),
-            text => text.parse().map(Self::For).map_err(D::Error::custom),
+            PARTITIONS => Ok(Self::Partitions(RETENTION_DEFAULT)),
+            text => {
+                let (partitions, text) = duration(text);
+                let kept = text.parse().map_err(D::Error::custom)?;
+                Ok(if partitions {
+                    Self::Partitions(kept)
+                } else {
+                    Self::For(kept)
+                })
+            }
         }
     }
 }
@@ -72,5 +90,22 @@ impl JsonSchema for Retention {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         RETENTION.schema()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_reads_what_it_writes() {
+        for text in ["24h", "keep", "partitions", "partitions 7d"] {
+            assert_eq!((RETENTION.check)(text), Ok(()), "{text}");
+            let retention: Retention = serde_json::from_value(text.into()).expect(text);
+            assert_eq!(retention.to_string(), text);
+        }
+        for text in ["", "partitions7d", "partitions keep", "forever", "partitions "] {
+            assert!((RETENTION.check)(text).is_err(), "{text}");
+        }
     }
 }

@@ -156,7 +156,7 @@ mod tests {
 
     fn name(parts: &[String], key: Option<&[u8]>) -> LaneName {
         let destination: Destination = parts.iter().map(String::as_str).collect();
-        let key = key.map(|key| Key::from(bytes::Bytes::copy_from_slice(key)));
+        let key = key.map(Key::from);
         LaneName::of(&destination, key.as_ref(), Position::new(1, 2, 3))
     }
 

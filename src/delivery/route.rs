@@ -3,7 +3,6 @@
 //! Promises: a template is parsed once, at start; an unknown placeholder is refused there; a missing value is a failure
 //! of that message, never an empty name (a missing *key* is no key).
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -65,7 +64,7 @@ pub struct Route {
 #[derive(Debug)]
 pub struct Router {
     route: Route,
-    known: HashMap<String, Destination>,
+    known: foldhash::HashMap<String, Destination>,
     scratch: String,
 }
 
@@ -199,7 +198,7 @@ impl Router {
     pub fn new(route: Route) -> Self {
         Self {
             route,
-            known: HashMap::new(),
+            known: foldhash::HashMap::default(),
             scratch: String::new(),
         }
     }

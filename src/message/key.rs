@@ -3,12 +3,11 @@
 //! Promises: cheap to clone; its `Debug` shows only a hash, because keys may be personal data.
 
 use std::fmt;
-
-use bytes::Bytes;
+use std::sync::Arc;
 
 /// The ordering key (`aggregateid`). An empty key is a key; a message without one is unordered.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Bytes);
+pub struct Key(Arc<[u8]>);
 
 // === impl Key ===
 
@@ -35,15 +34,15 @@ impl Key {
     }
 }
 
-impl From<Bytes> for Key {
-    fn from(bytes: Bytes) -> Self {
-        Self(bytes)
+impl From<&[u8]> for Key {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.into())
     }
 }
 
 impl From<&str> for Key {
     fn from(text: &str) -> Self {
-        Self(Bytes::copy_from_slice(text.as_bytes()))
+        Self::from(text.as_bytes())
     }
 }
 

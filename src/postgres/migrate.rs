@@ -23,6 +23,7 @@ use tokio_postgres::{Client, Transaction};
 
 use super::failure::{Failure, Kind};
 use super::identifier::Schema;
+use files::Shape;
 pub use files::{Component, Step};
 pub use ledger::Standing;
 pub use print::print;
@@ -53,6 +54,8 @@ pub struct Options {
     pub schema: Schema,
     /// Type of the payload column; none = what is there, `jsonb` on a fresh schema.
     pub payload: Option<Payload>,
+    /// A fresh outbox is made of partitions; off = what is there, a plain table on a fresh schema.
+    pub partitions: bool,
     /// Whether writers shall wake sleeping relays. Off removes the trigger.
     pub wake: bool,
     /// Also make the roles and their grants.
@@ -126,6 +129,15 @@ pub enum MigrateError {
         present: Payload,
         /// What was asked for.
         asked: Payload,
+    },
+    /// The outbox is a plain table already.
+    #[error(
+        "{schema}.outbox is a plain table and stays one, partitions are chosen when it is made: {}",
+        super::answer::PLAIN
+    )]
+    Plain {
+        /// Our schema.
+        schema: Schema,
     },
     /// Somebody holds a lock on a table of ours.
     #[error(
@@ -363,8 +375,17 @@ impl Options {
         Self {
             schema,
             payload: None,
+            partitions: false,
             wake: true,
             roles: false,
+        }
+    }
+
+    /// The shape of a fresh outbox.
+    fn shape(&self) -> Shape {
+        Shape {
+            payload: self.payload.unwrap_or_default(),
+            partitions: self.partitions,
         }
     }
 }

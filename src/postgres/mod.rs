@@ -14,7 +14,7 @@
 //! | `cursor`, `snapshot`, `progress`, `wake` | windows: read, replayed, settled, waited for |
 //! | `letters` | blocked lanes and their messages |
 //! | `desk` | what an operator does with letters and relays |
-//! | `retention` | deleting what every relay has settled |
+//! | `retention` | deleting, or dropping in partitions, what every relay has settled |
 //! | `destinations` | partition counts and acknowledged offsets, across restarts |
 //! | `answer` | database trouble in the contracts' words |
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::answer::{away, unreachable};
+use super::answer::{away, plain, unreachable};
 use super::connect::{Connector, Direct, Pool};
 use super::cursor::{
     CursorSource, CursorText, History, Identity, Parts, ROUTE, Shared, TIMELINE, floorless, route_changed,
@@ -50,6 +50,8 @@ pub struct RelayOptions {
     pub bytes: usize,
     /// How long settled rows are kept; none = for ever. The longest of all relays wins.
     pub retention: Option<Duration>,
+    /// Whether partitions are dropped instead of rows deleted; the outbox must be made of them.
+    pub partitions: bool,
     /// The route as text: with open letters it must be the one under which they were stored (S36).
     pub route: Option<String>,
 }
@@ -101,6 +103,7 @@ impl PostgresOutbox {
             text: Arc::clone(&self.texts.retention),
             fence: Fence::new(&self.options.name, held),
             retention: self.options.retention,
+            partitions: self.options.partitions,
         }
     }
 
@@ -110,6 +113,9 @@ impl PostgresOutbox {
         let identity = self.identify(direct.client(), &fence).await?;
         let history = self.history(direct.client(), &identity).await?;
         self.check_route(direct.client(), &identity).await?;
+        if self.options.partitions && !identity.partitioned {
+            return Err(plain(&self.options.schema));
+        }
         self.bind(direct.client(), &fence, (&identity, &history)).await?;
         let shared = Shared::new(self.load(direct.client(), &history).await?);
         crate::point!("cursor.loaded");

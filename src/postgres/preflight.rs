@@ -8,7 +8,9 @@
 //! Sequences that hand out blocks (cache, increment) give old numbers to late rows: the order of a key is lost although
 //! every statement is right. ORMs like to alter them.
 
+mod partitions;
 mod rules;
+mod waiting;
 
 use tokio_postgres::Client;
 
@@ -18,23 +20,37 @@ use super::failure::Failure;
 use super::identifier::{Schema, TableName};
 use super::migrate::{self, Options, Standing};
 use crate::contract::{Finding, Grade};
+use partitions::Partitions;
 use rules::{Column, Grants, Server, Table, Writer};
+pub use waiting::{Waiting, WaitingError, waiting};
 
 const TABLE: &str = include_str!("../../sql/queries/preflight_table.sql");
 const COLUMNS: &str = include_str!("../../sql/queries/preflight_columns.sql");
 const GRANTS: &str = include_str!("../../sql/queries/preflight_grants.sql");
 const WRITERS: &str = include_str!("../../sql/queries/preflight_writers.sql");
+const PARTITIONS: &str = include_str!("../../sql/queries/preflight_partitions.sql");
 const SERVER: &str = include_str!("../../sql/queries/preflight_server.sql");
 
+/// What a relay is configured to find there.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// Where our tables live.
+    pub schema: Schema,
+    /// The outbox.
+    pub table: TableName,
+    /// Whether partitions of it are to be dropped.
+    pub partitions: bool,
+}
+
 /// Connects and looks at everything.
-pub async fn findings(connector: &Connector, schema: &Schema, table: &TableName) -> Vec<Finding> {
+pub async fn findings(connector: &Connector, wanted: &Wanted) -> Vec<Finding> {
     let mut direct = match connector.direct().await {
         Ok(direct) => direct,
         Err(error) => return vec![unconnected(&error)],
     };
     let mut found = rules::connection(direct.mode(), direct.pooled());
     found.extend(
-        look(&mut direct, schema, table)
+        look(&mut direct, wanted)
             .await
             .unwrap_or_else(|failure| vec![unasked(&failure)]),
     );
@@ -45,7 +61,8 @@ pub async fn findings(connector: &Connector, schema: &Schema, table: &TableName)
 ///
 /// # Errors
 /// When the database stops answering.
-pub async fn tables(client: &Client, schema: &Schema, table: &TableName) -> Result<Vec<Finding>, Failure> {
+pub async fn tables(client: &Client, wanted: &Wanted) -> Result<Vec<Finding>, Failure> {
+    let Wanted { schema, table, .. } = wanted;
     let place = [table.schema().unwrap_or(schema.name()), table.name()];
     let grants = client.query(GRANTS, &[&schema.name()]).await?;
     let grants = Grants::read(&grants);
@@ -56,7 +73,10 @@ pub async fn tables(client: &Client, schema: &Schema, table: &TableName) -> Resu
             let facts = Table::read(place, &row);
             let columns = client.query(COLUMNS, &[&facts.oid]).await?;
             let writers = client.query(WRITERS, &[&facts.oid]).await?;
+            let parts = client.query_opt(PARTITIONS, &[&facts.oid]).await?;
+            let parts = parts.as_ref().map(Partitions::read);
             found.extend(facts.findings(&columns.iter().map(Column::read).collect::<Vec<_>>()));
+            found.extend(partitions::findings(parts.as_ref(), schema, wanted.partitions));
             found.extend(rules::writers(
                 &facts,
                 &writers.iter().map(Writer::read).collect::<Vec<_>>(),
@@ -68,8 +88,9 @@ pub async fn tables(client: &Client, schema: &Schema, table: &TableName) -> Resu
     Ok(found)
 }
 
-async fn look(direct: &mut Direct, schema: &Schema, table: &TableName) -> Result<Vec<Finding>, Failure> {
-    let mut found = tables(direct.client(), schema, table).await?;
+async fn look(direct: &mut Direct, wanted: &Wanted) -> Result<Vec<Finding>, Failure> {
+    let schema = &wanted.schema;
+    let mut found = tables(direct.client(), wanted).await?;
     found.push(migrations(direct.client_mut(), schema).await);
     found.extend(
         adopt::adopted(direct.client(), schema)
@@ -90,8 +111,8 @@ async fn migrations(client: &mut Client, schema: &Schema) -> Finding {
         fix: fix.to_owned(),
     };
     match migrate::check(client, &options).await {
-        // What the payload's type is was asked of nobody here.
-        Ok(Standing::Current | Standing::PayloadFixed { .. }) => {
+        // What the shape of the outbox is was asked of nobody here.
+        Ok(Standing::Current | Standing::PayloadFixed { .. } | Standing::Plain) => {
             finding(Grade::Ok, format!("schema {schema} is current"), "")
         }
         // The trigger is a choice: without it relays poll.

@@ -1,15 +1,26 @@
-//! Deleting what every relay has settled and nobody needs any more.
+//! Getting rid of what every relay has settled and nobody needs any more: rows by range delete, or partitions whole.
 //!
 //! Promises: a row goes only when every relay's floor has passed its transaction and it is older than the longest
-//! retention; one step is one short transaction of at most [`ROWS_MAX`] rows; every write is fenced.
+//! retention; one step is one short transaction of at most [`ROWS_MAX`] rows, or few that make, detach and drop a partition
+//! each; every write is fenced; writers never wait longer for it than a tenth of a second.
 //!
 //! # Why by xid
 //!
 //! `delete … where seq <= watermark` deletes the rows of a transaction that drew its numbers early and committed late,
 //! unpublished. Every transaction below the floor's xmin had finished and is settled, and nothing can appear below it.
+//! A partition goes by the same bound: when the newest transaction in it is below.
+//!
+//! # Why detaching and dropping are two transactions
+//!
+//! Detaching needs a lock that stops writers, so it changes the catalogue and nothing else. Dropping takes as long as the
+//! file system takes, and nobody waits for it. A crash in between leaves a detached partition, which the next step drops.
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::{FromSql, ToSql};
 
 use super::answer::{away, pooled};
 use super::connect::Pool;
@@ -22,6 +33,8 @@ use crate::contract::{Boxed, StoreError, Upkeep};
 pub const ROWS_MAX: i64 = 5000;
 /// Between two steps of a longer deletion: the application's statements go first.
 const BETWEEN: Duration = Duration::from_millis(200);
+/// After a lock that was not to be had: somebody writes in a long transaction, and meanwhile others should not wait for us.
+const BUSY: Duration = Duration::from_secs(10);
 /// Rows may stay a hundredth of the retention longer than asked, or these bounds.
 const NOTE_MIN: Duration = Duration::from_secs(1);
 const NOTE_MAX: Duration = Duration::from_secs(600);
@@ -33,6 +46,10 @@ pub(super) struct RetentionText {
     note: String,
     bound: String,
     delete: String,
+    sweep: String,
+    make: String,
+    detach: String,
+    drop: String,
 }
 
 /// Retention as a relay's holder does it. Several relays of one outbox may do it side by side.
@@ -42,6 +59,8 @@ pub struct Retention {
     pub(super) text: Arc<RetentionText>,
     pub(super) fence: Fence,
     pub(super) retention: Option<Duration>,
+    /// Drop partitions; else delete rows.
+    pub(super) partitions: bool,
 }
 
 /// What one step did.
@@ -49,18 +68,35 @@ pub struct Retention {
 pub struct Step {
     /// Rows deleted.
     pub deleted: u64,
+    /// Partitions dropped.
+    pub dropped: u64,
     /// Go on soon: there was more than one step's worth.
     pub more: bool,
+    /// Writers held a lock that dropping needs: go on later.
+    pub busy: bool,
 }
 
 // === impl RetentionText ===
 
 impl RetentionText {
     pub(super) fn new(schema: &Schema) -> Self {
+        macro_rules! text {
+            ($name:literal) => {
+                schema.render(include_str!(concat!(
+                    "../../sql/queries/retention/",
+                    $name,
+                    ".sql"
+                )))
+            };
+        }
         Self {
-            note: schema.render(include_str!("../../sql/queries/retention/note.sql")),
-            bound: schema.render(include_str!("../../sql/queries/retention/bound.sql")),
-            delete: schema.render(include_str!("../../sql/queries/retention/delete.sql")),
+            note: text!("note"),
+            bound: text!("bound"),
+            delete: text!("delete"),
+            sweep: text!("sweep"),
+            make: text!("make"),
+            detach: text!("detach"),
+            drop: text!("drop"),
         }
     }
 }
@@ -75,7 +111,7 @@ impl Retention {
         note.clamp(NOTE_MIN, NOTE_MAX)
     }
 
-    /// Notes the time, and deletes what may go, up to a limit. Dropping it loses nothing.
+    /// Notes the time, and lets go what may go, up to a limit. Dropping it loses nothing.
     pub async fn step(&self) -> Result<Step, StoreError> {
         let client = Box::pin(self.pool.get()).await.map_err(pooled)?;
         let every = self.pace().as_secs_f64();
@@ -83,19 +119,30 @@ impl Retention {
             .execute(&self.text.note, &[&every])
             .await
             .map_err(|error| away(&error))?;
-        let Fence { relay, epoch, holder } = &self.fence;
         let row = client
             .query_one(&self.text.bound, &[])
             .await
             .map_err(|error| away(&error))?;
         let (bound, reached): (Option<Xid8>, Option<Xid8>) = (row.get(0), row.get(1));
+        if self.partitions {
+            return self.turn(&client, bound).await;
+        }
         let from = reached.unwrap_or(Xid8(0));
-        let Some(bound) = bound.filter(|bound| *bound > from) else {
-            return Ok(Step::default());
-        };
+        match bound.filter(|bound| *bound > from) {
+            None => Ok(Step::default()),
+            Some(bound) => {
+                self.delete(&client, &self.text.delete, &[&from, &bound, &ROWS_MAX])
+                    .await
+            }
+        }
+    }
+
+    async fn delete(&self, client: &Client, text: &str, range: &[&(dyn ToSql + Sync)]) -> Result<Step, StoreError> {
         crate::point!("retention.before");
+        let Fence { relay, epoch, holder } = &self.fence;
+        let fence: [&(dyn ToSql + Sync); 3] = [relay, epoch, holder];
         let row = client
-            .query_one(&self.text.delete, &[relay, epoch, holder, &from, &bound, &ROWS_MAX])
+            .query_one(text, &[&fence[..], range].concat())
             .await
             .map_err(|error| away(&error))?;
         crate::point!("retention.middle");
@@ -106,7 +153,46 @@ impl Retention {
         Ok(Step {
             deleted: rows.unsigned_abs(),
             more: found == ROWS_MAX,
+            ..Step::default()
         })
+    }
+
+    /// Drops what was detached, detaches what may go, and makes what is needed next, one partition each. Making comes
+    /// last: what cannot be made must not keep anything from going.
+    async fn turn(&self, client: &Client, bound: Option<Xid8>) -> Result<Step, StoreError> {
+        let mut step = match bound {
+            None => Step::default(),
+            Some(bound) => self.delete(client, &self.text.sweep, &[&bound, &ROWS_MAX]).await?,
+        };
+        let detached: Option<Option<String>> = self.ask(client, &self.text.detach).await?;
+        if let Some(Some(partition)) = &detached {
+            crate::point!("partition.detached");
+            tracing::info!(%partition, "detached a partition of the outbox: all of it is published and old");
+        }
+        let dropped: Option<Option<String>> = self.ask(client, &self.text.drop).await?;
+        if let Some(Some(partition)) = &dropped {
+            crate::point!("partition.dropped");
+            tracing::info!(%partition, "dropped a partition of the outbox");
+            step.dropped = 1;
+        }
+        let made: Option<bool> = self.ask(client, &self.text.make).await?;
+        step.busy = detached.is_none() || dropped.is_none() || made.is_none();
+        step.more |= step.dropped > 0 || made == Some(true);
+        Ok(step)
+    }
+
+    /// Calls one of the owner's functions under the fence; none = a lock was not to be had.
+    async fn ask<T>(&self, client: &Client, text: &str) -> Result<Option<T>, StoreError>
+    where
+        T: for<'a> FromSql<'a>,
+    {
+        let Fence { relay, epoch, holder } = &self.fence;
+        match client.query_opt(text, &[relay, epoch, holder]).await {
+            Ok(Some(row)) => Ok(Some(row.get(0))),
+            Ok(None) => Err(StoreError::Fenced),
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(None),
+            Err(error) => Err(away(&error)),
+        }
     }
 }
 
@@ -114,7 +200,11 @@ impl Upkeep for Retention {
     fn step(&self) -> Boxed<'_, Result<Duration, StoreError>> {
         Box::pin(async move {
             let step = Self::step(self).await?;
-            Ok(if step.more { BETWEEN } else { self.pace() })
+            Ok(match step {
+                Step { busy: true, .. } => BUSY,
+                Step { more: true, .. } => BETWEEN,
+                _ => self.pace(),
+            })
         })
     }
 }

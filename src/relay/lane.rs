@@ -31,6 +31,10 @@ pub(super) enum Standing {
 /// No receipt for that long: the run's partition has no leader, or its answers are lost (S9).
 const STALL: Duration = Duration::from_secs(30);
 
+/// Most lanes hold a few messages at a time: so much room is kept for a slot's next lane, no more, or one busy key after
+/// another would leave every slot with a large buffer.
+const BUFFER_KEPT: usize = 16;
+
 /// One lane.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -88,6 +92,16 @@ impl Lane {
             store_cause: Cause::Rejected,
             listed: false,
         }
+    }
+
+    /// The slot of a lane that is gone gets its next tenant; small buffers stay.
+    pub(super) fn let_to(&mut self, mut tenant: Self) {
+        for (own, next) in [(&mut self.queue, &mut tenant.queue), (&mut self.run, &mut tenant.run)] {
+            if own.is_empty() && own.capacity() <= BUFFER_KEPT {
+                std::mem::swap(own, next);
+            }
+        }
+        *self = tenant;
     }
 
     /// Its run waits for answers longer than a healthy broker takes.

@@ -3,8 +3,10 @@
 //! Promises: a resting destination sees one probe at a time; success wakes it at 1, 2, 4 … lanes (S10's small probe).
 
 use std::borrow::Cow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::lane::LaneId;
 use crate::delivery::Destination;

@@ -3,7 +3,7 @@
 //! Promises: as many as there is something to do for, and [`KEPT`] more: rows name their destinations, and what rows
 //! name must not grow our memory for ever.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::lane::Standing;
 use super::place::{Place, Tally};
@@ -17,7 +17,7 @@ const KEPT: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Places {
     pub(super) all: Vec<Place>,
-    by_destination: HashMap<Destination, u32>,
+    by_destination: foldhash::HashMap<Destination, u32>,
     free: Vec<u32>,
     /// With so many it is time to look for idle ones.
     look_at: usize,
@@ -29,7 +29,7 @@ impl Places {
     pub(super) fn new() -> Self {
         Self {
             all: Vec::new(),
-            by_destination: HashMap::new(),
+            by_destination: foldhash::HashMap::default(),
             free: Vec::new(),
             look_at: KEPT,
         }

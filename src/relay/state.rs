@@ -318,7 +318,7 @@ impl State {
     fn insert(&mut self, lane: Lane) -> LaneId {
         match self.free.pop() {
             Some(id) => {
-                self.lanes[id as usize] = lane;
+                self.lanes[id as usize].let_to(lane);
                 id
             }
             None => {

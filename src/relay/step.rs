@@ -178,7 +178,7 @@ fn answered(state: &mut State, answers: Vec<Answer>, turn: &mut Turn<'_>) {
 
 /// A run is wholly answered: what is left goes back to the front, and the verdict follows.
 fn finish_run(state: &mut State, id: LaneId, turn: &mut Turn<'_>) {
-    let run = std::mem::take(&mut state.lane_mut(id).run);
+    let mut run = std::mem::take(&mut state.lane_mut(id).run);
     let left: Vec<u64> = run
         .iter()
         .copied()
@@ -202,6 +202,8 @@ fn finish_run(state: &mut State, id: LaneId, turn: &mut Turn<'_>) {
         tell_broken_order(state, id, (&run, &left), turn.out);
         state.succeeded(id);
     }
+    run.clear();
+    state.lane_mut(id).run = run;
     if left.is_empty() {
         state.list(id);
         state.forget_if_over(id);

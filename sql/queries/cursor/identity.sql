@@ -11,6 +11,7 @@ select
     where t.tgrelid = '{schema}.outbox'::regclass and t.tgname = 'twinbox_wake' and t.tgenabled in ('O', 'A')
   ) as wakes,
   '{schema}.outbox'::regclass::oid::int as class,
+  (select o.relkind = 'p' from pg_class o where o.oid = '{schema}.outbox'::regclass) as partitioned,
   exists (
     select from {schema}.letter l where l.side = 'relay' and l.owner = c.relay and l.closed is null
   ) as letters

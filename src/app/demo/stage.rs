@@ -8,6 +8,7 @@ use rdkafka::producer::DefaultProducerContext;
 use tokio_postgres::{Client, NoTls};
 
 use super::postgres::{Server, ServerError};
+use crate::app::desk::PostgresDesk;
 use crate::config::Environment;
 use crate::postgres::migrate::{self, MigrateError};
 use crate::postgres::{ConnectError, Connector, Schema, Session, Target, TargetError};
@@ -46,6 +47,9 @@ pub enum DemoError {
     /// Something that should have happened did not.
     #[error("the demo waited in vain: {0}")]
     Waited(String),
+    /// The letters could not be released.
+    #[error("the demo's letters: {0}")]
+    Desk(String),
     /// The relay could not be put together, or ended.
     #[error("the demo's relay: {0}")]
     Relay(String),
@@ -106,11 +110,19 @@ impl Stage {
     }
 
     async fn migrate(&self) -> Result<(), DemoError> {
-        let target = Target::parse(&self.url, &crate::setting::TlsConfig::default())?;
-        let mut direct = Connector::fixed(target, Session::command("demo")).direct().await?;
-        let schema = Schema::new("twinbox").map_err(|error| DemoError::Relay(error.to_string()))?;
-        migrate::apply(direct.client_mut(), &migrate::Options::new(schema)).await?;
+        let mut direct = self.connector()?.direct().await?;
+        migrate::apply(direct.client_mut(), &migrate::Options::new(schema()?)).await?;
         Ok(())
+    }
+
+    /// Where `twinbox letters` would sit.
+    pub(super) fn desk(&self) -> Result<PostgresDesk, DemoError> {
+        PostgresDesk::new(&self.connector()?, schema()?).map_err(DemoError::Desk)
+    }
+
+    fn connector(&self) -> Result<Connector, DemoError> {
+        let target = Target::parse(&self.url, &crate::setting::TlsConfig::default())?;
+        Ok(Connector::fixed(target, Session::command("demo")))
     }
 
     /// A connection as an application would have it.
@@ -149,6 +161,10 @@ impl Stage {
         drop(self.server);
         Ok(())
     }
+}
+
+fn schema() -> Result<Schema, DemoError> {
+    Schema::new("twinbox").map_err(|error| DemoError::Relay(error.to_string()))
 }
 
 async fn connect(url: &str) -> Result<Client, DemoError> {

@@ -17,6 +17,7 @@ use super::view::View;
 use super::workload::{self, POISONED, Written};
 use crate::app::assemble::Configured;
 use crate::config::{self, Environment, Root};
+use crate::operate::letters::{Change, Desk as _, Selection, Verb};
 use crate::relay::{self, Control, Outcome, Status};
 use crate::telemetry::Meters;
 
@@ -217,7 +218,7 @@ impl Story {
         }
 
         self.mended.store(true, Ordering::Relaxed);
-        let released = super::workload::release(&self.client).await?;
+        let released = self.release().await?;
         self.view.say(&format!(
             "mended, and released: {released} key goes out again, in order"
         ));
@@ -229,6 +230,21 @@ impl Story {
         self.wait("the parked key to be free", || status.borrow().lanes.parked == 0)
             .await?;
         Ok((written.rolled_back, first_event))
+    }
+
+    /// `twinbox letters release --key order-5`; how many keys it let go.
+    async fn release(&self) -> Result<u64, DemoError> {
+        let change = Change {
+            verb: Verb::Release,
+            selection: Selection {
+                key: Some(POISONED.to_owned()),
+                ..Selection::default()
+            },
+            reason: Some("the broker takes it now".to_owned()),
+            rate: None,
+        };
+        let released = self.stage.desk()?.apply(change).await;
+        Ok(released.map_err(|failure| DemoError::Desk(failure.to_string()))?.lanes)
     }
 
     async fn write(&mut self, what: &str) -> Result<Written, DemoError> {

@@ -115,13 +115,3 @@ pub(super) async fn truth(client: &Client) -> Result<Vec<Truth>, Error> {
         })
         .collect())
 }
-
-/// What an operator does with `twinbox letters release --key`.
-pub(super) async fn release(client: &Client) -> Result<u64, Error> {
-    client
-        .execute(
-            "update twinbox.lane set due = now(), cause = 'resting' where claimed_by is null",
-            &[],
-        )
-        .await
-}

@@ -63,7 +63,7 @@ pub(super) struct Partition {
 /// All topics known.
 #[derive(Debug, Default)]
 pub(super) struct Topics {
-    by_name: HashMap<Arc<str>, usize>,
+    by_name: foldhash::HashMap<Arc<str>, usize>,
     topics: Vec<Topic>,
     remembered: HashMap<Box<str>, Remembered>,
     incidents: Vec<Incident>,

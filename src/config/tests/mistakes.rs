@@ -95,7 +95,7 @@ fn each_rule_says_what_to_write() {
         ),
         (
             "retention: soon",
-            "relays.orders.retention | twinbox.yaml:4:16 | \"soon\" is no duration; write whole numbers with a unit: 250ms, 10s, 5m, 24h, 7d (or keep, or partitions)",
+            "relays.orders.retention | twinbox.yaml:4:16 | \"soon\" is no duration; write whole numbers with a unit: 250ms, 10s, 5m, 24h, 7d (or keep, or partitions, or partitions 7d)",
         ),
         (
             "route: { topic: \"{aggregate}\" }",

@@ -29,6 +29,8 @@ pub(in crate::postgres) struct Identity {
     pub(in crate::postgres) route: Option<String>,
     /// Whether letters are open.
     pub(in crate::postgres) letters: bool,
+    /// Whether the outbox is made of partitions.
+    pub(in crate::postgres) partitioned: bool,
     trigger: Option<Trigger>,
 }
 
@@ -65,7 +67,7 @@ impl Identity {
         };
         let wake: i16 = row.try_get(5)?;
         let trigger = Trigger {
-            class: row.try_get(10)?,
+            class: row.try_get("class")?,
             number: i32::from(wake),
         };
         Ok(Self {
@@ -77,7 +79,8 @@ impl Identity {
             },
             position_epoch: row.try_get(3)?,
             route: row.try_get(4)?,
-            letters: row.try_get(11)?,
+            letters: row.try_get("letters")?,
+            partitioned: row.try_get("partitioned")?,
             trigger: row.try_get::<_, bool>(9)?.then_some(trigger),
         })
     }
@@ -223,6 +226,7 @@ mod tests {
             position_epoch: (2 << 32) + 5,
             route: None,
             letters: false,
+            partitioned: false,
             trigger: None,
         }
     }

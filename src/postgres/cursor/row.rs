@@ -3,7 +3,6 @@
 //! Promises: payload bytes are the row's (a `jsonb` in the server's own rendering); headers that are no object are kept
 //! whole under [`ODD_HEADERS`]; no value of a row can make decoding fail but a column of another type.
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +25,7 @@ const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
 /// Texts that come again and again.
 #[derive(Debug, Default)]
-pub(in crate::postgres) struct Kinds(HashMap<Box<str>, Arc<str>>);
+pub(in crate::postgres) struct Kinds(foldhash::HashMap<Box<str>, Arc<str>>);
 
 /// Where a message's columns begin in a row, and what type its payload has: the nine columns stand in the order of
 /// `window.sql`.

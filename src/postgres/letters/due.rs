@@ -8,7 +8,7 @@ use tokio_postgres::{Row, Transaction};
 use super::{Attempts, Client, RelayLetters};
 use crate::contract::{DueLane, Letter, LetterId, StoreError};
 use crate::delivery::{Cause, LaneName};
-use crate::message::{Body, Content, Position};
+use crate::message::{Body, Content, Key, Position};
 use crate::postgres::answer::away;
 use crate::postgres::cursor::{Kinds, Raw, Stamp, headers};
 use crate::postgres::fence::Fence;
@@ -113,9 +113,7 @@ impl RelayLetters {
                 .unwrap_or_else(|_| Position::new(0, 0, seq.unwrap_or(0).unsigned_abs())),
             id: row.try_get(2)?,
             aggregate_type: kinds.share(row.try_get::<_, Option<&str>>(3)?.unwrap_or_default()),
-            key: row
-                .try_get::<_, Option<&[u8]>>(4)?
-                .map(|key| bytes::Bytes::copy_from_slice(key).into()),
+            key: row.try_get::<_, Option<&[u8]>>(4)?.map(Key::from),
             kind: kinds.share(row.try_get::<_, Option<&str>>(5)?.unwrap_or_default()),
             body: match (payload, bytes) {
                 (Some(payload), _) => payload.body(),

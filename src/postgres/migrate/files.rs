@@ -21,6 +21,8 @@ pub(super) const WAKE_REMOVE: &str = include_str!("../../../sql/wake/remove.sql"
 pub enum Component {
     /// The outbox and what relays remember.
     Outbox,
+    /// The outbox in pieces that are dropped whole.
+    Partitions,
     /// Another type than `jsonb` for the payload.
     Payload,
     /// Blocked lanes, stored messages, audit.
@@ -59,25 +61,39 @@ const OUTBOX: Step = file!(Outbox 1 "outbox" "outbox/0001_outbox.up.sql");
 const PAYLOAD_JSON: Step = file!(Payload 1 "json" "payload/json.sql");
 const PAYLOAD_BYTEA: Step = file!(Payload 1 "bytea" "payload/bytea.sql");
 const PAYLOAD_TEXT: Step = file!(Payload 1 "text" "payload/text.sql");
-const REST: [Step; 4] = [
+const PARTITIONS: [Step; 2] = [
+    file!(Partitions 1 "partitions" "partitions/0001_partitions.up.sql"),
+    file!(Partitions 2 "upkeep" "partitions/0002_upkeep.up.sql"),
+];
+const REST: [Step; 5] = [
     file!(Outbox 2 "relay" "outbox/0002_relay.up.sql"),
     file!(Outbox 3 "enqueue" "outbox/0003_enqueue.up.sql"),
     file!(Letters 1 "letters" "letters/0001_letters.up.sql"),
     file!(Outbox 4 "operate" "outbox/0004_operate.up.sql"),
+    file!(Outbox 5 "retention" "outbox/0005_retention.up.sql"),
 ];
 const WAKE: Step = file!(Wake 1 "wake" "wake/0001_wake.up.sql");
 
-/// What a schema with this payload and this wake has, in order. The payload's type comes before the functions that take
-/// one.
-pub(super) fn plan(payload: Payload, wake: Wake) -> Vec<Step> {
+/// What is chosen once, when the outbox is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Shape {
+    pub(super) payload: Payload,
+    pub(super) partitions: bool,
+}
+
+/// What a schema with this shape and this wake has, in order. The outbox gets its shape before anything refers to it.
+pub(super) fn plan(shape: Shape, wake: Wake) -> Vec<Step> {
+    let [partitioned, upkeep] = PARTITIONS;
     let mut steps = vec![OUTBOX];
-    match payload {
+    steps.extend(shape.partitions.then_some(partitioned));
+    match shape.payload {
         Payload::Jsonb => {}
         Payload::Json => steps.push(PAYLOAD_JSON),
         Payload::Bytea => steps.push(PAYLOAD_BYTEA),
         Payload::Text => steps.push(PAYLOAD_TEXT),
     }
     steps.extend(REST);
+    steps.extend(shape.partitions.then_some(upkeep));
     if wake == Wake::Installed {
         steps.push(WAKE);
     }
@@ -88,6 +104,7 @@ pub(super) fn plan(payload: Payload, wake: Wake) -> Vec<Step> {
 pub(super) fn find(component: &str, version: i32, name: &str) -> Option<Step> {
     [OUTBOX, PAYLOAD_JSON, PAYLOAD_BYTEA, PAYLOAD_TEXT, WAKE]
         .into_iter()
+        .chain(PARTITIONS)
         .chain(REST)
         .find(|step| {
             step.component.name() == component
@@ -113,6 +130,7 @@ impl Component {
     pub fn name(self) -> &'static str {
         match self {
             Self::Outbox => "outbox",
+            Self::Partitions => "partitions",
             Self::Payload => "payload",
             Self::Letters => "letters",
             Self::Wake => "wake",
@@ -123,6 +141,12 @@ impl Component {
 // === impl Step ===
 
 impl Step {
+    /// Whether it shapes the outbox: then it is applied in one transaction with it, so that nobody sees one without the
+    /// other.
+    pub(super) fn shapes(&self) -> bool {
+        self.component == Component::Payload || (self.component == Component::Partitions && self.version == 1)
+    }
+
     /// Whether the tables are complete without it.
     #[must_use]
     pub fn is_choice(&self) -> bool {
@@ -152,14 +176,16 @@ mod tests {
 
     #[test]
     fn versions_of_a_component_grow_by_one() {
-        for payload in [Payload::Jsonb, Payload::Bytea] {
+        for (payload, partitions) in [(Payload::Jsonb, true), (Payload::Bytea, false)] {
+            let shape = Shape { payload, partitions };
             for component in [
                 Component::Outbox,
+                Component::Partitions,
                 Component::Payload,
                 Component::Letters,
                 Component::Wake,
             ] {
-                let versions = plan(payload, Wake::Installed)
+                let versions = plan(shape, Wake::Installed)
                     .into_iter()
                     .filter(|step| step.component == component)
                     .map(|step| step.version);
@@ -174,11 +200,17 @@ mod tests {
 
     #[test]
     fn the_schema_is_the_only_placeholder() {
-        let all = plan(Payload::Json, Wake::Installed)
+        let shape = Shape {
+            payload: Payload::Json,
+            partitions: true,
+        };
+        let all = plan(shape, Wake::Installed)
             .into_iter()
             .chain([PAYLOAD_BYTEA, PAYLOAD_TEXT]);
         for sql in all.map(|step| step.sql).chain([LEDGER, ROLES, WAKE_REMOVE]) {
-            let rest = sql.replace("{schema}", "").replace("'{}'", "").replace("{} = none", "");
+            let rest = ["{schema}", "'{}'", "{} = none", "{8}", "{6}"]
+                .into_iter()
+                .fold(sql.to_owned(), |rest, allowed| rest.replace(allowed, ""));
             assert!(!rest.contains('{') && !rest.contains("twinbox."), "{rest}");
         }
     }

@@ -4,7 +4,7 @@
 
 use tokio_postgres::Transaction;
 
-use super::files::{self, Component, Step};
+use super::files::{self, Component, Shape, Step};
 use super::{MigrateError, Options, Payload, Stop, Wake};
 use crate::postgres::identifier::{Schema, quoted};
 
@@ -48,6 +48,8 @@ pub enum Standing {
         /// What was asked for.
         asked: Payload,
     },
+    /// The outbox is a plain table, and partitions were asked for.
+    Plain,
 }
 
 /// Makes the schema and the ledger unless they are there. `create schema if not exists` would want the right to create
@@ -114,13 +116,16 @@ pub(super) fn standing(options: &Options, ledger: &[Entry], wake: Wake) -> Stand
             Some(_) => {}
         }
     }
-    let present = payload(ledger);
-    if let (Some(present), Some(asked)) = (present, options.payload)
+    let present = present(ledger);
+    if let (Some(Shape { payload: present, .. }), Some(asked)) = (present, options.payload)
         && present != asked
     {
         return Standing::PayloadFixed { present, asked };
     }
-    let plan = files::plan(present.or(options.payload).unwrap_or_default(), wake);
+    if options.partitions && present.is_some_and(|present| !present.partitions) {
+        return Standing::Plain;
+    }
+    let plan = files::plan(present.unwrap_or_else(|| options.shape()), wake);
     let mut missing: Vec<_> = plan.into_iter().filter(|step| !has(ledger, step)).collect();
     if wake != Wake::Installed && has(ledger, &files::wake_removal()) {
         missing.push(files::wake_removal());
@@ -132,19 +137,13 @@ pub(super) fn standing(options: &Options, ledger: &[Entry], wake: Wake) -> Stand
     }
 }
 
-/// What the next transaction applies, or why nothing may be. The outbox and its payload's type go together, so that no
-/// other process sees one without the other.
+/// What the next transaction applies, or why nothing may be.
 pub(super) fn next(options: &Options, standing: Standing) -> Result<Vec<Step>, MigrateError> {
     let schema = options.schema.clone();
     match standing {
         Standing::Current => Ok(Vec::new()),
         Standing::Behind(steps) => {
-            let together = steps
-                .iter()
-                .skip(1)
-                .take_while(|step| step.component == Component::Payload)
-                .count()
-                + 1;
+            let together = steps.iter().skip(1).take_while(|step| step.shapes()).count() + 1;
             Ok(steps.into_iter().take(together).collect())
         }
         Standing::Newer {
@@ -164,6 +163,7 @@ pub(super) fn next(options: &Options, standing: Standing) -> Result<Vec<Step>, M
             shipped: step.checksum(),
         }),
         Standing::PayloadFixed { present, asked } => Err(MigrateError::PayloadFixed { schema, present, asked }),
+        Standing::Plain => Err(MigrateError::Plain { schema }),
     }
 }
 
@@ -205,12 +205,16 @@ fn has(ledger: &[Entry], step: &Step) -> bool {
         .any(|entry| entry.component == step.component.name() && entry.version == step.version)
 }
 
-/// What the payload column is; none as long as there is no table.
-fn payload(ledger: &[Entry]) -> Option<Payload> {
+/// What the outbox is; none as long as there is no table.
+fn present(ledger: &[Entry]) -> Option<Shape> {
     let of = |component: Component| ledger.iter().find(|entry| entry.component == component.name());
     of(Component::Outbox)?;
-    match of(Component::Payload) {
-        Some(entry) => entry.name.parse().ok(),
-        None => Some(Payload::Jsonb),
-    }
+    let payload = match of(Component::Payload) {
+        Some(entry) => entry.name.parse().ok()?,
+        None => Payload::Jsonb,
+    };
+    Some(Shape {
+        payload,
+        partitions: of(Component::Partitions).is_some(),
+    })
 }

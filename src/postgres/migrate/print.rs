@@ -22,7 +22,7 @@ pub fn print(options: &Options) -> String {
         quoted(schema.name()),
         schema.render(files::LEDGER)
     );
-    for step in files::plan(options.payload.unwrap_or_default(), wake) {
+    for step in files::plan(options.shape(), wake) {
         transaction(&mut out, options, &step);
     }
     if options.roles {

@@ -346,6 +346,23 @@ pub(crate) async fn s01_an_append_behind_a_closed_lane_stays_live(place: &impl P
     assert_eq!(bodies(&again), ["2", "5", "6"], "what was not stored is not settled");
 }
 
+/// Its sending was durable and the answer is lost: it comes again as what it was, or its effect is doubled.
+pub(crate) async fn s29_a_release_raises_no_epoch(place: &impl Place) {
+    let (mut lease, mut opened, read) = parked(place, None).await;
+    for _ in 0..2 {
+        place.release(lane("k").as_str()).await;
+        let due = due_lane(&*opened.letters, "k", 10).await;
+        for (letter, original) in due.letters.iter().zip([&read[0], &read[2], &read[3]]) {
+            let letter = &letter.message;
+            assert_eq!((letter.id, letter.position), (original.id, original.position));
+            assert_eq!(letter.replay, Some(0));
+        }
+        place.kill_holder(lease).await;
+        (lease, _, opened) = start(place).await;
+        assert_eq!(opened.letters.blocked().await.expect("an answer"), [lane("k")]);
+    }
+}
+
 pub(crate) async fn s33_a_late_delivery_closes_its_letter_and_keeps_the_rest(place: &impl Place) {
     let (_lease, opened, _read) = parked(place, AT_ONCE).await;
     let due = due_lane(&*opened.letters, "k", 10).await;

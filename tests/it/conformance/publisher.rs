@@ -1,7 +1,6 @@
 //! P1–P6 of `Publisher`, for every backend.
 
 use super::desk::{Desk, content, kind};
-use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -198,7 +197,7 @@ pub(crate) async fn p5_bytes_arrive_unchanged(subject: &impl Subject) {
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let pairs = [("note", "grüße \u{1f600}"), ("empty", ""), ("tracestate", "a=1")];
     let mut whole = content(1, None, &[0, 0xff, b'\n', 0xfe, 0]);
-    whole.key = Some(Key::from(Bytes::from_static(&[0xc3, 0x28, 0])));
+    whole.key = Some(Key::from([0xc3, 0x28, 0].as_slice()));
     whole.traceparent = Some(trace.into());
     whole.headers = pairs
         .iter()

@@ -49,6 +49,7 @@ impl Occasion {
         match point {
             "lease.acquired" | "cursor.loaded" | "window.found" | "epoch.bumped" => Self::Start,
             "lease.renewing" | "retention.before" | "retention.middle" => Self::Second,
+            "partition.detached" | "partition.dropped" => Self::Second,
             "watermark.up" | "cursor.writing" | "cursor.written" => Self::Second,
             "lane.rested" => Self::BadCompany,
             "lane.row_written" | "lane.stored" => Self::Refusal,
@@ -75,7 +76,7 @@ impl Occasion {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_abort_at_every_point_leaves_the_ledger_clean() {
-    let Some(stage) = Stage::of("crash_points").own_kafka(&[]).open().await else {
+    let Some(stage) = Stage::of("crash_points").partitions().own_kafka(&[]).open().await else {
         return;
     };
     let trial = Trial::open(&stage, |workload| {

@@ -75,7 +75,7 @@ async fn a_second_signal_ends_a_drain_that_cannot_finish() {
     relay.reaches("draining").await;
     relay.process.signal(Signal::Interrupt);
     assert_eq!(
-        relay.ends(Duration::from_secs(5)).await,
+        relay.ends(Duration::from_secs(10)).await,
         "exit 130",
         "{}",
         relay.words()
@@ -96,7 +96,7 @@ async fn a_drain_that_cannot_finish_ends_at_its_deadline_and_loses_nothing() {
     broker.stop();
     let mut writer = Plain::connect(&stage.database).await;
     let stuck = writer.one(Row::new(&kind, "key", b"cannot go out yet")).await;
-    let (end, took) = relay.terminate(Duration::from_secs(10)).await;
+    let (end, took) = relay.terminate(Duration::from_secs(20)).await;
     println!("{}: {end} after {took:?}", stage.name);
     assert_eq!(end, "exit 0", "a deadline that passed is a warning: {}", relay.words());
     assert!(relay.log_text().contains("WARN"), "{}", relay.words());

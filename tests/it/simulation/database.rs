@@ -115,8 +115,8 @@ impl World {
             Ask::Confirm(progress) => {
                 let luck = self.luck(Fault::ConfirmFails);
                 if luck != Luck::NotDone {
-                    let opening = self.processes[number as usize].opening.clone();
-                    let struck = self.source.settle(&opening, &progress, false);
+                    let opening = &mut self.processes[number as usize].opening;
+                    let struck = self.source.settle(opening, &progress, false);
                     self.settled(number, &struck);
                 }
                 let event = match luck {
@@ -132,9 +132,9 @@ impl World {
         let luck = self.luck(Fault::FetchFails);
         if luck != Luck::Done {
             // The window may have been written; what it held is given to the next reading.
-            if luck == Luck::DoneAndLost && self.processes[number as usize].opening.is_at_end(&self.source) {
+            let at_end = self.processes[number as usize].opening.is_at_end(&self.source);
+            if luck == Luck::DoneAndLost && at_end && self.source.open_window() {
                 self.opened(number, in_drain);
-                self.source.open_window();
             }
             return self.asked(number, Event::FetchFailed(STORE_REST));
         }
@@ -240,8 +240,8 @@ impl World {
             progress.rest.extend(append.positions.iter().copied());
         }
         progress.rest.sort_unstable();
-        let opening = self.processes[number as usize].opening.clone();
-        let struck = self.source.settle(&opening, &progress, true);
+        let opening = &mut self.processes[number as usize].opening;
+        let struck = self.source.settle(opening, &progress, true);
         self.settled(number, &struck);
         self.whole_lanes();
         kept

@@ -149,7 +149,7 @@ impl ModelLetters {
                     .take(most.1)
                     .map(|(id, seq)| Letter {
                         id,
-                        message: source.message(seq),
+                        message: source.letter(seq),
                     })
                     .collect(),
             });

@@ -2,7 +2,7 @@
 //!
 //! A window is what committed and stands in no earlier window, by `seq`; it is written before it is given. What is settled
 //! is struck from it under the cursor's rule: at once by the letter store, by a confirm once the window is not the newest,
-//! came in several pages or is settled wholly.
+//! came in several pages, was written before or is settled wholly.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,6 +43,8 @@ pub(super) struct LaneKey {
 struct Window {
     seqs: Vec<Seq>,
     settled: BTreeSet<Seq>,
+    /// What is left of it was written.
+    written: bool,
 }
 
 /// The database's side.
@@ -54,10 +56,14 @@ pub(super) struct ModelSource {
 }
 
 /// One opening of the source by one process.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 pub(super) struct Opening {
     /// Window and index of the next row.
     at: (usize, usize),
+    /// What was read.
+    given: BTreeSet<Seq>,
+    /// The newest progress: how far it read, and how little it left.
+    noted: Option<(Position, std::cmp::Reverse<usize>)>,
     /// Pages by window.
     pages: BTreeMap<usize, u32>,
 }
@@ -144,6 +150,15 @@ impl ModelSource {
     }
 
     pub(super) fn message(&self, seq: Seq) -> Message {
+        self.message_of(seq, None)
+    }
+
+    /// The same, as it comes from the letter store.
+    pub(super) fn letter(&self, seq: Seq) -> Message {
+        self.message_of(seq, Some(0))
+    }
+
+    fn message_of(&self, seq: Seq, replay: Option<u32>) -> Message {
         let row = self.row(seq);
         let build = |body| {
             let headers = [("topic".into(), format!("t{}", row.topic).into_boxed_str())].into_iter();
@@ -158,7 +173,7 @@ impl ModelSource {
                 headers: headers.filter(|_| !row.unroutable).collect(),
                 traceparent: None,
                 occurred_at: Timestamp::UNIX_EPOCH,
-                replay: None,
+                replay,
             })
         };
         if build(Body::Null).cost() + row.body > self.bytes_max {
@@ -196,6 +211,9 @@ impl ModelSource {
             let index = window.seqs.partition_point(|seq| *seq <= last.position.minor);
             *opening.pages.entry(opening.at.0).or_default() += 1;
             opening.at.1 = index;
+            opening
+                .given
+                .extend(messages.iter().map(|message| message.position.minor));
         }
         self.skip_settled(opening);
         let more = opening.at.0 < self.windows.len();
@@ -226,31 +244,43 @@ impl ModelSource {
         if opened {
             self.windows.push(Window {
                 seqs,
-                settled: BTreeSet::new(),
+                ..Window::default()
             });
         }
         opened
     }
 
     /// Takes note; answers what is struck by it. `all`: letters took rows over, the newest window is written too.
-    pub(super) fn settle(&mut self, opening: &Opening, progress: &Progress, all: bool) -> Vec<Seq> {
+    ///
+    /// A window's rest is written anew each time: newer progress that names a row again brings it back.
+    pub(super) fn settle(&mut self, opening: &mut Opening, progress: &Progress, all: bool) -> Vec<Seq> {
         let mut struck = Vec::new();
+        let noted = (progress.read, std::cmp::Reverse(progress.rest.len()));
+        if opening.noted.is_some_and(|newer| newer > noted) {
+            return struck;
+        }
+        opening.noted = Some(noted);
         let newest = self.windows.len();
         for (index, window) in self.windows.iter_mut().enumerate() {
             let number = index as u64 + 1;
-            let given = |seq: &Seq| Position::new(1, number, *seq) <= progress.read;
-            let settled: Vec<Seq> = window
+            let place = |seq: &Seq| Position::new(1, number, *seq);
+            let told = |seq: &&Seq| opening.given.contains(seq) && place(seq) <= progress.read;
+            let (left, settled): (Vec<Seq>, Vec<Seq>) = window
                 .seqs
                 .iter()
-                .filter(|seq| given(seq) && progress.rest.binary_search(&Position::new(1, number, **seq)).is_err())
-                .filter(|seq| !window.settled.contains(seq))
-                .copied()
-                .collect();
-            let whole = window.settled.len() + settled.len() == window.seqs.len();
+                .filter(told)
+                .partition(|seq| progress.rest.binary_search(&place(seq)).is_ok());
+            let known = window
+                .seqs
+                .iter()
+                .filter(|seq| !opening.given.contains(seq) && window.settled.contains(seq));
+            let whole = known.count() + settled.len() == window.seqs.len();
             let paged = opening.pages.get(&index).is_some_and(|pages| *pages > 1);
-            if all || number < newest as u64 || paged || whole {
-                window.settled.extend(&settled);
-                struck.extend(settled);
+            if all || number < newest as u64 || paged || window.written || whole {
+                window.written = true;
+                window.settled.retain(|seq| !left.contains(seq));
+                struck.extend(settled.iter().filter(|seq| !window.settled.contains(seq)));
+                window.settled.extend(settled);
             }
         }
         struck

@@ -1,6 +1,7 @@
 //! Where the shared live servers are, and what happens without them.
 
 use std::env;
+use std::time::Duration;
 
 /// The servers every live test of this run shares: a test may fill them, never hurt them.
 #[derive(Debug, Clone)]
@@ -39,6 +40,13 @@ pub(crate) fn kafka(test: &str) -> Option<String> {
 #[must_use]
 pub(crate) fn campaign() -> bool {
     flag("TWINBOX_CAMPAIGN")
+}
+
+/// How long something may take that is promised within `promised`. The campaign has the machine for itself; beside
+/// compilers and other tests three times as long still tells what is promised from what happens without it.
+#[must_use]
+pub(crate) fn within(promised: Duration) -> Duration {
+    if campaign() { promised } else { promised * 3 }
 }
 
 /// `1` is yes.

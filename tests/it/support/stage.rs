@@ -29,11 +29,19 @@ enum Turn {
 pub(crate) struct Wish {
     test: &'static str,
     alone: bool,
+    partitions: bool,
     kafka: Option<Vec<String>>,
     postgres: Option<Vec<String>>,
 }
 
 impl Wish {
+    /// The outbox is made of partitions.
+    #[must_use]
+    pub(crate) fn partitions(mut self) -> Self {
+        self.partitions = true;
+        self
+    }
+
     /// No other test runs meanwhile.
     #[must_use]
     pub(crate) fn alone(mut self) -> Self {
@@ -80,6 +88,7 @@ pub(crate) struct Stage {
     /// Present when asked for.
     pub own_kafka: Option<Server>,
     pub own_postgres: Option<Server>,
+    partitions: bool,
     logs: AtomicU32,
     _turn: Turn,
 }
@@ -91,6 +100,7 @@ impl Stage {
         Wish {
             test,
             alone: false,
+            partitions: false,
             kafka: None,
             postgres: None,
         }
@@ -121,6 +131,7 @@ impl Stage {
             kafka,
             own_kafka,
             own_postgres,
+            partitions: wish.partitions,
             logs: AtomicU32::new(0),
             _turn: turn,
         }
@@ -139,8 +150,9 @@ impl Stage {
             Payload::Bytea => "bytea",
             Payload::Jsonb => "jsonb",
         };
+        let shape: &[&str] = if self.partitions { &["--partitions"] } else { &[] };
         for more in [&[][..], &["--roles"][..]] {
-            let arguments = [&["migrate", "-c", config, "--payload", payload][..], more].concat();
+            let arguments = [&["migrate", "-c", config, "--payload", payload][..], shape, more].concat();
             let output = self.run(&database.owner_url(), &arguments);
             assert!(
                 output.status.success(),

@@ -4,6 +4,7 @@ mod conformance;
 mod identity;
 mod interleaved;
 mod large;
+mod partitions;
 mod plans;
 mod retention;
 mod rig;

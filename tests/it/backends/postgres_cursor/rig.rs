@@ -15,7 +15,7 @@ use crate::support::live;
 use crate::support::postgres::{Database, Login, connect};
 
 /// Short, so that waiting for its end costs little; long enough for a busy machine.
-pub(super) const LEASE: Duration = Duration::from_secs(3);
+pub(super) const LEASE: Duration = Duration::from_secs(5);
 pub(super) const RELAY: &str = "orders";
 const BYTES_MAX: usize = 1 << 20;
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -53,6 +53,7 @@ impl Rig {
             lease: LEASE,
             bytes: BYTES_MAX,
             retention: None,
+            partitions: false,
             route: None,
         };
         let (outbox, pool) = outbox(&database, options.clone());
@@ -63,6 +64,30 @@ impl Rig {
             pool,
             owner,
         })
+    }
+
+    /// An outbox of partitions, a second each for the next half minute; then the default one.
+    pub(super) async fn partitioned(test: &str) -> Option<Self> {
+        let rig = Self::with(test, |options| options.partitions = true).await?;
+        for second in 0..30 {
+            rig.partition(second, second + 1).await;
+        }
+        Some(rig)
+    }
+
+    /// Makes the partition of these seconds, counted from now; its name.
+    pub(super) async fn partition(&self, from: i32, to: i32) -> String {
+        let bounds = format!(
+            "select to_char(now() + interval '{from} s', '\"outbox_\"YYYYMMDD\"t\"HH24MISS'), \
+             date_trunc('second', now() + interval '{from} s')::text, date_trunc('second', now() + interval '{to} s')::text"
+        );
+        let row = self.owner.query_one(&bounds, &[]).await.expect("bounds");
+        let [name, lower, upper]: [String; 3] = [row.get(0), row.get(1), row.get(2)];
+        self.run(&format!(
+            "create table twinbox.{name} partition of twinbox.outbox for values from ('{lower}') to ('{upper}')"
+        ))
+        .await;
+        name
     }
 
     /// The same relay with other options, or another relay.

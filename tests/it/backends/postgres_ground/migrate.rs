@@ -25,16 +25,70 @@ async fn ten_pods_migrate_at_once() {
     });
     let reports = join_all(pods).await;
     let applied: usize = reports.iter().map(|report| report.applied.len()).sum();
-    assert_eq!(applied, 6, "each file by exactly one pod");
+    assert_eq!(applied, 7, "each file by exactly one pod");
     let mut owner = scratch.owner().await;
     assert_eq!(
         value::<i64>(owner.client(), "select count(*) from twinbox.migration").await,
-        6
+        7
     );
     assert_eq!(
         migrate::check(owner.client_mut(), &options()).await.expect("checked"),
         Standing::Current
     );
+    scratch.drop().await;
+}
+
+#[tokio::test]
+async fn ten_pods_make_one_outbox_of_partitions() {
+    let Some(scratch) = Scratch::new("ten_pods_make_one_outbox_of_partitions").await else {
+        return;
+    };
+    let asked = migrate::Options {
+        payload: Some(Payload::Bytea),
+        partitions: true,
+        roles: true,
+        ..options()
+    };
+    let pods = (0..10).map(async |_| {
+        let mut pod = scratch.owner().await;
+        migrate::apply(pod.client_mut(), &asked).await.expect("migrated")
+    });
+    let applied: usize = join_all(pods).await.iter().map(|report| report.applied.len()).sum();
+    assert_eq!(applied, 10, "each file by exactly one pod");
+    let mut owner = scratch.owner().await;
+    // Whoever does not say keeps it.
+    for silent in [&asked, &options()] {
+        let standing = migrate::check(owner.client_mut(), silent).await.expect("checked");
+        assert_eq!(standing, Standing::Current);
+    }
+    let kind = "select relkind::text from pg_class where oid = 'twinbox.outbox'::regclass";
+    assert_eq!(value::<String>(owner.client(), kind).await, "p");
+    let enqueue = "select twinbox.enqueue('order', 'o1', 'order.placed', 'x') is not null";
+    assert!(value::<bool>(owner.client(), enqueue).await);
+    scratch.drop().await;
+}
+
+#[tokio::test]
+async fn a_plain_table_stays_one() {
+    let Some(scratch) = Scratch::new("a_plain_table_stays_one").await else {
+        return;
+    };
+    let mut owner = scratch.migrated(&options()).await;
+    let asked = migrate::Options {
+        partitions: true,
+        ..options()
+    };
+    let standing = migrate::check(owner.client_mut(), &asked).await.expect("checked");
+    assert_eq!(standing, Standing::Plain);
+    let refused = migrate::apply(owner.client_mut(), &asked).await.expect_err("refused");
+    let sentence = refused.to_string();
+    for word in [
+        "twinbox.outbox is a plain table",
+        "`retention: 24h`",
+        "migrate --partitions --schema NAME`",
+    ] {
+        assert!(sentence.contains(word), "{sentence}");
+    }
     scratch.drop().await;
 }
 
@@ -49,7 +103,7 @@ async fn checking_changes_nothing() {
         panic!("{standing:?}")
     };
     assert_eq!(missing[0].to_string(), "outbox 0001 (outbox)");
-    assert_eq!(missing.len(), 6);
+    assert_eq!(missing.len(), 7);
     let schemas = "select count(*) from pg_namespace where nspname = 'twinbox'";
     assert_eq!(value::<i64>(owner.client(), schemas).await, 0);
     scratch.drop().await;
@@ -167,6 +221,7 @@ async fn what_is_printed_is_what_is_applied() {
     };
     let asked = migrate::Options {
         payload: Some(Payload::Bytea),
+        partitions: true,
         roles: true,
         ..options()
     };

@@ -3,9 +3,18 @@
 use twinbox::contract::{Finding, Grade};
 use twinbox::postgres::adopt::{self, Adoption, Mapping, Profile};
 use twinbox::postgres::migrate::{self, Options};
-use twinbox::postgres::{Connector, Direct, Session, TableName, preflight};
+use twinbox::postgres::preflight::{self, Wanted};
+use twinbox::postgres::{Connector, Direct, Session, TableName};
 
 use super::scratch::{Scratch, options, schema};
+
+fn wanted(table: TableName) -> Wanted {
+    Wanted {
+        schema: schema("twinbox"),
+        table,
+        partitions: false,
+    }
+}
 
 struct Site {
     scratch: Scratch,
@@ -37,7 +46,7 @@ impl Site {
     }
 
     async fn findings(&self) -> Vec<Finding> {
-        preflight::findings(&self.relay, &schema("twinbox"), &TableName::new("twinbox", "outbox")).await
+        preflight::findings(&self.relay, &wanted(TableName::new("twinbox", "outbox"))).await
     }
 
     /// Breaks something, looks, mends it.
@@ -243,7 +252,7 @@ async fn what_is_not_there_is_named() {
     let connector = scratch.connector(&user, Session::relay("orders"));
     let look = async |table: &str| {
         let table = TableName::parse(table).expect("a name");
-        let found = preflight::findings(&connector, &schema("twinbox"), &table).await;
+        let found = preflight::findings(&connector, &wanted(table)).await;
         found
             .into_iter()
             .filter(|finding| finding.grade == Grade::Fail)

@@ -41,6 +41,8 @@ where w.rest is not null and not o.seq = any (w.rest)
 pub(super) struct Sweep<'a> {
     trial: &'a Trial<'a>,
     config: PathBuf,
+    /// The same with an outbox whose partitions are dropped, a second each.
+    partitions: PathBuf,
     link: Proxy,
     /// Writes what the broker refuses, into topics of their own.
     plain: Plain,
@@ -73,9 +75,12 @@ impl<'a> Sweep<'a> {
             } },
             "drain": { "deadline": "1s" },
         });
+        let mut dropping = change.clone();
+        dropping["relays"]["orders"]["retention"] = json!("partitions 1s");
         Self {
             trial,
             config: stage.config("twinbox.yaml", change),
+            partitions: stage.config("partitions.yaml", dropping),
             link: Proxy::to(stage.database.port()).await,
             plain: Plain::connect(&stage.database).await,
             tail: Tail::follow(&kafka.brokers, &topics(&small, &compact)),
@@ -105,7 +110,12 @@ impl<'a> Sweep<'a> {
             ("TWINBOX_FAULT", &fault),
             ("TWINBOX_FAULT_LOG", log.to_str().expect("a UTF-8 path")),
         ];
-        let (since, mut relay) = (Instant::now(), stage.relay_with(&self.config, &environment));
+        let config = if point.starts_with("partition.") {
+            &self.partitions
+        } else {
+            &self.config
+        };
+        let (since, mut relay) = (Instant::now(), stage.relay_with(config, &environment));
         let ended = self.provoke(Occasion::of(point), &mut relay).await;
         let aborted = ended && relay.ends(PATIENCE).await == "signal 6";
         relay.kill();

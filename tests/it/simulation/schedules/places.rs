@@ -119,7 +119,60 @@ fn s10_three_dead_destinations_do_not_stop_the_fourth() {
     assert_eq!(rig.told.iter().filter(rests).count(), 3);
 }
 
-/// One resting lane holds at most an eighth of the budget; all together half, the largest first.
+/// One row that nobody takes is left of its window, and others flow: after a minute nothing of the window is left.
+#[test]
+fn s13_what_nobody_takes_pins_no_window_for_long() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&[row(0, Some(1)), row(1, Some(2))]);
+    rig.durable(&rows[1..]);
+    for _ in 0..14 {
+        let tried = rig.flying.iter().map(|outbound| outbound.message.position.minor);
+        if tried.collect::<Vec<_>>() == rows[..1] {
+            rig.fails(rows[0], FailureKind::Unreachable);
+        }
+        let other = rig.read(&[row(1, Some(2))]);
+        rig.durable(&other);
+        rig.wait_served(5 * SECOND);
+    }
+    let left: Vec<_> = rig.source.would_come_again().filter(|seq| rows.contains(seq)).collect();
+    assert_eq!(
+        left, [0; 0],
+        "it would come again after a crash, behind thousands of windows"
+    );
+    assert_eq!(rig.open_letters(rows[0]), rows[..1]);
+}
+
+/// Probes of lanes that rest fail again, for a second.
+fn keep_failing(rig: &mut Rig) {
+    for _ in 0..10 {
+        rig.wait_served(SECOND / 10);
+        let flying = rig.flying.iter().map(|outbound| outbound.message.position.minor);
+        for probe in flying.collect::<Vec<_>>() {
+            rig.fails(probe, FailureKind::Transient);
+        }
+    }
+}
+
+/// One resting lane holds at most an eighth of the budget, though nobody else rests.
+#[test]
+fn s13_a_hot_key_that_rests_is_stored_at_once() {
+    for (count, stored) in [(10, false), (11, true)] {
+        let mut rig = Rig::new(Shape {
+            in_flight: 80,
+            run_max: 1,
+            ..Shape::plain()
+        });
+        let rows = rig.read(&vec![row(0, Some(1)); count]);
+        let other = rig.read(&[row(1, Some(1))]);
+        rig.durable(&other);
+        rig.fails(rows[0], FailureKind::Transient);
+        keep_failing(&mut rig);
+        assert_eq!(rig.letters.of(rows[0]).is_some(), stored, "{count} of 80 rest");
+        assert_eq!(rig.state.unsettled(), if stored { 0 } else { count });
+    }
+}
+
+/// All resting lanes together hold at most half, the largest is stored first.
 #[test]
 fn s13_resting_lanes_do_not_fill_the_budget() {
     let mut rig = Rig::new(Shape {
@@ -139,17 +192,7 @@ fn s13_resting_lanes_do_not_fill_the_budget() {
         rig.fails(lane[0], FailureKind::Transient);
     }
     flow(&mut rig);
-    for _ in 0..10 {
-        rig.wait_served(SECOND / 10);
-        for probe in rig
-            .flying
-            .iter()
-            .map(|outbound| outbound.message.position.minor)
-            .collect::<Vec<_>>()
-        {
-            rig.fails(probe, FailureKind::Transient);
-        }
-    }
+    keep_failing(&mut rig);
     assert_eq!(rig.open_letters(hot[0]), hot, "more than 10 of 80");
     assert!(rig.state.unsettled() <= 40, "{} of 80 rest", rig.state.unsettled());
 }

@@ -8,6 +8,7 @@
 
 pub(crate) mod artefacts;
 pub(crate) mod checker;
+mod copy;
 pub(crate) mod dice;
 pub(crate) mod observer;
 pub(crate) mod plain;

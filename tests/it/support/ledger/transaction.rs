@@ -1,5 +1,6 @@
 //! One writer's transaction: rolled first, then performed, so that a seed repeats it.
 
+use super::copy::{copy, hex};
 use super::dice::Dice;
 use super::fingerprint;
 use super::workload::{Payload, Shared, Workload, key_text};
@@ -24,6 +25,8 @@ pub(crate) enum Shape {
 pub(crate) enum Ending {
     Commit,
     Rollback,
+    /// Prepared under this name, and committed by another statement a little later.
+    Prepared(Uuid),
 }
 
 /// A row without its identity. `key` is a number; `None` = no key.
@@ -33,6 +36,9 @@ struct Row {
     payload: Option<Vec<u8>>,
     note: Option<String>,
 }
+
+/// How long a prepared transaction stays so, with its keys locked.
+const PREPARED: Duration = Duration::from_millis(50);
 
 /// Rows that go in by one statement.
 #[derive(Debug, Clone)]
@@ -44,6 +50,8 @@ struct Batch {
     pause: Duration,
     /// Keys to lock before it, ascending.
     locks: Vec<usize>,
+    /// By COPY.
+    copied: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -86,10 +94,13 @@ impl Plan {
                 undone: dice.chance(5.0),
                 pause,
                 locks,
+                copied: dice.chance(10.0),
             });
         }
         let ending = if dice.chance(5.0) {
             Ending::Rollback
+        } else if shared.workload.prepared && dice.chance(2.0) {
+            Ending::Prepared(Uuid::new_v4())
         } else {
             Ending::Commit
         };
@@ -99,14 +110,18 @@ impl Plan {
     fn long(dice: &mut Dice, shared: &Shared, open: Duration) -> Self {
         let private = [private_key(&shared.workload)];
         let lanes: Vec<usize> = (0..3).map(|_| shared.zipf.pick(dice)).collect();
-        let mut batch = |lanes: &[usize], pause| Batch {
+        let batch = |dice: &mut Dice, lanes: &[usize], pause| Batch {
             rows: (0..20).map(|_| Row::roll(dice, lanes, &shared.workload)).collect(),
             undone: false,
             pause,
             locks: ascending(lanes),
+            copied: false,
         };
+        let mut first = batch(dice, &private, Duration::ZERO);
+        // Every run has one of the largest.
+        first.rows[0].payload = Some(payload(dice, shared.workload.bytes_max, shared.workload.payload));
         Self {
-            batches: vec![batch(&private, Duration::ZERO), batch(&lanes, open)],
+            batches: vec![first, batch(dice, &lanes, open)],
             ending: Ending::Commit,
         }
     }
@@ -127,26 +142,31 @@ impl Row {
     fn roll(dice: &mut Dice, lanes: &[usize], workload: &Workload) -> Self {
         let key = (!dice.chance(3.0)).then(|| lanes[dice.between(0, lanes.len() - 1)]);
         let size = match dice.between(0, 2_000) {
-            0 => dice.between(0, workload.bytes_max),
-            1..=40 => dice.between(0, workload.bytes_max / 50),
+            0..=1 => dice.between(0, workload.bytes_max),
+            2..=40 => dice.between(0, workload.bytes_max.min(100_000) / 50),
             41..=60 => 0,
             _ => dice.between(1, 300),
         };
-        let payload = match workload.payload {
-            // Random bytes have NULs and no valid UTF-8. A null payload is a tombstone.
-            Payload::Bytea => (!dice.chance(1.0)).then(|| dice.bytes(size)),
-            // As Postgres prints it: shorter names first, one blank after colon and comma.
-            Payload::Jsonb => Some(
-                format!(
-                    "{{\"n\": {}, \"pad\": \"{}\"}}",
-                    dice.next() >> 1,
-                    "☃ x".repeat(size / 4)
-                )
-                .into_bytes(),
-            ),
-        };
+        // A null payload is a tombstone.
+        let is_null = workload.payload == Payload::Bytea && dice.chance(1.0);
+        let payload = (!is_null).then(|| payload(dice, size, workload.payload));
         let note = dice.chance(20.0).then(|| format!("nä☃ve \"{}\"", dice.next()));
         Self { key, payload, note }
+    }
+}
+
+/// About `size` bytes of the column's type.
+fn payload(dice: &mut Dice, size: usize, kind: Payload) -> Vec<u8> {
+    match kind {
+        // Random bytes have NULs and no valid UTF-8.
+        Payload::Bytea => dice.bytes(size),
+        // As Postgres prints it: shorter names first, one blank after colon and comma.
+        Payload::Jsonb => format!(
+            "{{\"n\": {}, \"pad\": \"{}\"}}",
+            dice.next() >> 1,
+            "☃ x".repeat(size / 5)
+        )
+        .into_bytes(),
     }
 }
 
@@ -169,20 +189,44 @@ pub(super) async fn run(client: &mut Client, plan: &Plan, workload: &Workload) -
         if batch.undone {
             let before = lanes.kseqs.clone();
             let savepoint = transaction.savepoint("undone").await?;
-            lanes.insert(&savepoint, &batch.rows).await?;
+            lanes.insert(&savepoint, batch).await?;
             savepoint.rollback().await?;
             lanes.kseqs = before;
         } else {
-            ids.extend(lanes.insert(&transaction, &batch.rows).await?);
+            ids.extend(lanes.insert(&transaction, batch).await?);
         }
     }
     lanes.save(&transaction).await?;
-    if plan.ending == Ending::Rollback {
-        transaction.rollback().await?;
-        return Ok(Vec::new());
+    match plan.ending {
+        Ending::Commit => transaction.commit().await?,
+        Ending::Rollback => {
+            transaction.rollback().await?;
+            ids.clear();
+        }
+        Ending::Prepared(name) => {
+            transaction
+                .batch_execute(&format!("prepare transaction '{name}'"))
+                .await?;
+            // Nothing is open any more: a warning, and the client knows it too.
+            transaction.rollback().await?;
+            tokio::time::sleep(PREPARED).await;
+            client.batch_execute(&format!("commit prepared '{name}'")).await?;
+        }
     }
-    transaction.commit().await?;
     Ok(ids)
+}
+
+/// After a lost connection: what was prepared holds its locks until somebody ends it.
+///
+/// # Errors
+/// What Postgres said; it may be asked again.
+pub(super) async fn end_prepared(client: &Client, ending: Ending) -> Result<(), Error> {
+    let Ending::Prepared(name) = ending else { return Ok(()) };
+    let sql = "select from pg_prepared_xacts where gid = $1";
+    if client.query_opt(sql, &[&name.to_string()]).await?.is_some() {
+        client.batch_execute(&format!("commit prepared '{name}'")).await?;
+    }
+    Ok(())
 }
 
 /// The lanes this transaction has locked, with the last kseq it gave out in each.
@@ -207,9 +251,9 @@ impl Lanes<'_> {
         Ok(())
     }
 
-    async fn insert(&mut self, transaction: &Transaction<'_>, rows: &[Row]) -> Result<Vec<Uuid>, Error> {
+    async fn insert(&mut self, transaction: &Transaction<'_>, batch: &Batch) -> Result<Vec<Uuid>, Error> {
         let mut columns = Columns::default();
-        for row in rows {
+        for row in &batch.rows {
             let kseq = row.key.map_or(0, |key| {
                 let kseq = self.kseqs.get_mut(&key).expect("locked before");
                 *kseq += 1;
@@ -217,30 +261,16 @@ impl Lanes<'_> {
             });
             columns.push(row, kseq, self);
         }
-        let payload = match self.workload.payload {
-            Payload::Bytea => "p",
-            Payload::Jsonb => "convert_from(p, 'UTF8')::jsonb",
-        };
-        let outbox = format!(
-            "insert into twinbox.outbox (id, aggregatetype, aggregateid, type, payload, headers) \
-             select id, a, k, 'ledger.row', {payload}, h::jsonb \
-             from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[]) \
-             with ordinality as given(id, a, k, p, h, place) order by place"
-        );
-        let Columns {
-            ids,
-            types,
-            keys,
-            payloads,
-            headers,
-            ..
-        } = &columns;
-        transaction
-            .execute(&outbox, &[ids, types, keys, payloads, headers])
-            .await?;
+        if batch.copied {
+            columns.copy(transaction, self.workload.payload).await?;
+        } else {
+            columns.insert(transaction, self.workload.payload).await?;
+        }
         let truth = "insert into ledger.truth (event_id, key, kseq, topic, fingerprint) \
              select * from unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[])";
         let Columns {
+            ids,
+            keys,
             kseqs,
             topics,
             fingerprints,
@@ -277,6 +307,53 @@ struct Columns {
 }
 
 impl Columns {
+    async fn insert(&self, transaction: &Transaction<'_>, payload: Payload) -> Result<(), Error> {
+        let payload = match payload {
+            Payload::Bytea => "p",
+            Payload::Jsonb => "convert_from(p, 'UTF8')::jsonb",
+        };
+        let outbox = format!(
+            "insert into twinbox.outbox (id, aggregatetype, aggregateid, type, payload, headers) \
+             select id, a, k, 'ledger.row', {payload}, h::jsonb \
+             from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[]) \
+             with ordinality as given(id, a, k, p, h, place) order by place"
+        );
+        let Self {
+            ids,
+            types,
+            keys,
+            payloads,
+            headers,
+            ..
+        } = self;
+        transaction
+            .execute(&outbox, &[ids, types, keys, payloads, headers])
+            .await?;
+        Ok(())
+    }
+
+    async fn copy(&self, transaction: &Transaction<'_>, payload: Payload) -> Result<(), Error> {
+        let ids: Vec<String> = self.ids.iter().map(Uuid::to_string).collect();
+        let text = |bytes: &Vec<u8>| match payload {
+            Payload::Bytea => hex(bytes),
+            Payload::Jsonb => String::from_utf8_lossy(bytes).into_owned(),
+        };
+        let payloads: Vec<Option<String>> = self.payloads.iter().map(|bytes| bytes.as_ref().map(text)).collect();
+        let lines = (0..ids.len()).map(|row| {
+            vec![
+                Some(ids[row].as_str()),
+                Some(self.types[row].as_str()),
+                self.keys[row].as_deref(),
+                Some("ledger.row"),
+                payloads[row].as_deref(),
+                self.headers[row].as_deref(),
+            ]
+        });
+        let into = "twinbox.outbox (id, aggregatetype, aggregateid, type, payload, headers)";
+        copy(transaction, into, lines).await?;
+        Ok(())
+    }
+
     fn push(&mut self, row: &Row, kseq: i64, lanes: &Lanes<'_>) {
         let key = row.key.map(key_text);
         let note = row.note.as_deref();

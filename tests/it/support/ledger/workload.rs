@@ -6,7 +6,7 @@
 
 use super::checker::Truth;
 use super::dice::{Dice, Zipf};
-use super::transaction::{Ending, Plan, Shape, run};
+use super::transaction::{Ending, Plan, Shape, end_prepared, run};
 use crate::support::postgres::{Database, Login, connect};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -42,8 +42,10 @@ pub(crate) struct Workload {
     pub suffix: &'static str,
     /// One foreign writing transaction begins after a third of the events and stays open this long.
     pub long_transaction: Option<Duration>,
-    /// Largest payload, rarely reached.
+    /// Largest payload: the long transaction has one, others rarely.
     pub bytes_max: usize,
+    /// Some transactions are prepared first; the server must allow it (`max_prepared_transactions`).
+    pub prepared: bool,
 }
 
 impl Workload {
@@ -60,7 +62,8 @@ impl Workload {
             types: types.to_vec(),
             suffix: ".events",
             long_transaction: None,
-            bytes_max: 100_000,
+            bytes_max: 900_000,
+            prepared: false,
         }
     }
 
@@ -194,6 +197,7 @@ impl Running {
             let written = written.expect("a writer does not panic");
             sum.commits.extend(written.commits);
             sum.rolled_back += written.rolled_back;
+            sum.prepared += written.prepared;
             sum.unknown += written.unknown;
             sum.reconnects += written.reconnects;
         }
@@ -207,6 +211,7 @@ pub(crate) struct Written {
     /// Rows of answered commits, and when the answer came.
     pub commits: Vec<(Uuid, Instant)>,
     pub rolled_back: usize,
+    pub prepared: usize,
     /// Transactions that ended without an answer.
     pub unknown: usize,
     pub reconnects: usize,
@@ -224,23 +229,31 @@ async fn write(shared: Arc<Shared>, number: u64) -> Written {
                 let now = Instant::now();
                 shared.committed.fetch_add(ids.len(), Ordering::Relaxed);
                 written.rolled_back += usize::from(plan.ending == Ending::Rollback);
+                written.prepared += usize::from(matches!(plan.ending, Ending::Prepared(_)));
                 written.commits.extend(ids.into_iter().map(|id| (id, now)));
             }
-            Err(error) if client.is_closed() || error.is_closed() => {
+            Err(error) if client.is_closed() || is_loss(&error) => {
                 written.unknown += 1;
-                written.reconnects += 1;
-                client = shared.connect().await;
-            }
-            // 57P01 and its kin end the connection a moment later.
-            Err(error) if error.code().is_some_and(|code| code.code().starts_with("57P")) => {
-                written.unknown += 1;
-                written.reconnects += 1;
-                client = shared.connect().await;
+                loop {
+                    written.reconnects += 1;
+                    client = shared.connect().await;
+                    match end_prepared(&client, plan.ending).await {
+                        Ok(()) => break,
+                        Err(error) if client.is_closed() || is_loss(&error) => {}
+                        Err(error) => panic!("a prepared transaction cannot be ended: {error:?}"),
+                    }
+                }
             }
             Err(error) => panic!("a writer's transaction failed: {error:?}"),
         }
     }
     written
+}
+
+/// Of the connection. 57P01 and its kin end it a moment later.
+fn is_loss(error: &tokio_postgres::Error) -> bool {
+    let code = error.code().map(tokio_postgres::error::SqlState::code);
+    error.is_closed() || code.is_some_and(|code| code.starts_with("57P"))
 }
 
 /// The foreign transaction: an early xid, rows of a lane of its own at once, rows of shared lanes at the end.

@@ -1,0 +1,25 @@
+-- preflight: partitions
+-- How far ahead the outbox has partitions, what fell into the default one, what was detached. By catalogues alone: no
+-- rights on the tables are needed to ask. No row: it is not made of partitions.
+select
+  extract(epoch from max(p.upper) - clock_timestamp())::float8 as ahead,
+  coalesce(max(pg_stat_get_live_tuples(p.oid)) filter (where p.kind = 'default'), 0)::bigint as strays,
+  coalesce(array_agg(p.name order by p.name) filter (where p.kind = 'detached'), '{}') as detached
+from pg_class o
+join lateral (
+  select
+    c.oid,
+    c.relname::text as name,
+    case
+      when i.inhrelid is null then 'detached'
+      when pg_get_expr(c.relpartbound, c.oid) = 'DEFAULT' then 'default'
+      else 'attached'
+    end as kind,
+    (regexp_match(pg_get_expr(c.relpartbound, c.oid), ' TO \(''(.+)''\)$'))[1]::timestamptz as upper
+  from pg_class c
+  left join pg_inherits i on i.inhrelid = c.oid and i.inhparent = o.oid
+  where i.inhrelid is not null
+     or c.relkind = 'r' and c.relname ~ '^outbox_[0-9]{8}t[0-9]{6}$' and c.relnamespace = o.relnamespace
+) p on true
+where o.oid = $1::oid and o.relkind = 'p'
+group by o.oid
