@@ -260,7 +260,10 @@ fn r11_the_rest_of_a_destination_counts_too() {
         }
         rig.wait_served(SECOND / 10);
     }
-    let last = tried.iter().find(|(seq, _)| *seq == rows[11]).expect("it was the probe");
+    let last = tried
+        .iter()
+        .find(|(seq, _)| *seq == rows[11])
+        .expect("it was the probe");
     assert!(last.1 > 40 * SECOND, "late: {tried:?}");
     for seq in rows {
         assert_eq!(rig.open_letters(seq), [seq]);
