@@ -2,17 +2,19 @@
 //!
 //! Promises: it changes nothing; errors end with 4 (warnings too under `--strict`), a broken configuration with 3.
 
+mod destinations;
+
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use self::destinations::Destinations;
 use super::root::Stage;
 use super::{Exit, Stop, database};
 use crate::app::assemble::Configured;
 use crate::config::{RelayConfig, Retention, Root};
 use crate::contract::{Finding, Grade};
-use crate::delivery::Destination;
 use crate::operate::doctor::{Filter, Part, Tally};
 use crate::postgres::TableName;
 use crate::postgres::preflight::{self, Wanted};
@@ -85,10 +87,6 @@ async fn parts(stage: &Stage, root: &Root, relays: &[(&str, &RelayConfig)]) -> R
             table,
             partitions: matches!(relay.retention, Retention::Partitions(_)),
         };
-        parts.push(Part {
-            about: format!("database of {name}"),
-            findings: preflight::findings(&connector, &wanted).await,
-        });
         let configured = Configured {
             name,
             root,
@@ -96,19 +94,21 @@ async fn parts(stage: &Stage, root: &Root, relays: &[(&str, &RelayConfig)]) -> R
             environment: &stage.env,
         };
         let broker = configured.broker().map_err(Stop::configuration)?;
+        let route = relay.route();
+        let route = route.map_err(|error| Stop::configuration(format!("relays.{name}.route: {error}")))?;
+        let mut destinations = Destinations::of(&configured, route, (&connector, &wanted.schema)).await;
+        let mut findings = preflight::findings(&connector, &wanted).await;
+        findings.append(&mut destinations.told);
+        parts.push(Part {
+            about: format!("database of {name}"),
+            findings,
+        });
         parts.push(Part {
             about: format!("broker of {name} ({})", relay.to.backend().config.name),
-            findings: broker.findings(constant(relay)?).await,
+            findings: destinations.findings(&broker).await,
         });
     }
     Ok(parts)
-}
-
-/// The destination of a route without placeholders; of others nothing is known before a row is read.
-fn constant(relay: &RelayConfig) -> Result<Vec<Destination>, Stop> {
-    let route = relay.route();
-    let route = route.map_err(|error| Stop::configuration(format!("route: {error}")))?;
-    Ok(route.constant().into_iter().collect())
 }
 
 fn told(stage: &mut Stage, filter: &Filter, parts: &[Part]) -> Result<Exit, Stop> {

@@ -126,7 +126,8 @@ fn name(destination: &Destination) -> String {
     }
 }
 
-fn destination(name: &str) -> Destination {
+/// As [`name`] wrote it.
+pub(super) fn destination(name: &str) -> Destination {
     match serde_json::from_str::<Vec<Box<str>>>(name) {
         Ok(parts) => parts.into_iter().collect(),
         Err(_) => std::iter::once(name).collect(),

@@ -10,6 +10,7 @@
 
 mod partitions;
 mod rules;
+mod waiting;
 
 use tokio_postgres::Client;
 
@@ -21,6 +22,7 @@ use super::migrate::{self, Options, Standing};
 use crate::contract::{Finding, Grade};
 use partitions::Partitions;
 use rules::{Column, Grants, Server, Table, Writer};
+pub use waiting::{Waiting, WaitingError, waiting};
 
 const TABLE: &str = include_str!("../../sql/queries/preflight_table.sql");
 const COLUMNS: &str = include_str!("../../sql/queries/preflight_columns.sql");

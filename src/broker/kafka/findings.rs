@@ -204,8 +204,9 @@ fn sized(topic: &str, config: &TopicConfig) -> Finding {
 }
 
 fn missing(topic: &str, code: Code) -> Finding {
-    let (grade, fix) = match Mark::of(code) {
-        Mark::Destination | Mark::Backend => {
+    let (grade, fix) = match (code, Mark::of(code)) {
+        (Code::TopicAuthorizationFailed, _) => (Grade::Fail, granted(topic)),
+        (_, Mark::Destination | Mark::Backend) => {
             let fix =
                 format!("kafka-topics.sh --create --topic {topic} --partitions 12 --replication-factor {REPLICAS}");
             (Grade::Fail, fix)
@@ -219,6 +220,10 @@ fn missing(topic: &str, code: Code) -> Finding {
         expected: format!("the topic {topic}, with the rights WRITE and DESCRIBE"),
         fix,
     }
+}
+
+fn granted(topic: &str) -> String {
+    format!("kafka-acls.sh --add --operation Write --operation Describe --topic {topic} --allow-principal User:NAME")
 }
 
 /// The cluster cannot be asked at all.
@@ -331,6 +336,9 @@ mod tests {
         let finding = missing("order.events", Code::UnknownTopicOrPartition);
         assert_eq!(finding.grade, Grade::Fail);
         assert!(finding.fix.contains("--create --topic order.events"));
+        let refused = missing("order.events", Code::TopicAuthorizationFailed);
+        assert_eq!(refused.grade, Grade::Fail);
+        assert!(refused.fix.contains("kafka-acls.sh --add") && refused.fix.contains("--topic order.events"));
         assert_eq!(missing("t", Code::OperationTimedOut).grade, Grade::Skip);
     }
 }

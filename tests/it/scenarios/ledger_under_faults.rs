@@ -36,6 +36,8 @@ struct Size {
     broker_kills: usize,
     terminations: usize,
     open: Duration,
+    /// The server allows prepared transactions, so it has no wake trigger: the relay polls.
+    prepared: bool,
 }
 
 const SMALL: Size = Size {
@@ -47,6 +49,7 @@ const SMALL: Size = Size {
     broker_kills: 1,
     terminations: 2,
     open: Duration::from_secs(3),
+    prepared: true,
 };
 
 const FULL: Size = Size {
@@ -58,6 +61,7 @@ const FULL: Size = Size {
     broker_kills: 3,
     terminations: 10,
     open: Duration::from_secs(15),
+    prepared: false,
 };
 
 impl Size {
@@ -77,10 +81,12 @@ impl Size {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_swapped_or_invented_whatever_dies() {
-    let Some(stage) = Stage::of("ledger_faults").own_kafka(&[]).own_postgres(&[]).open().await else {
+    let size = if campaign() { FULL } else { SMALL };
+    let prepared = format!("max_prepared_transactions={}", if size.prepared { 32 } else { 0 });
+    let wish = Stage::of("ledger_faults").own_kafka(&[]).own_postgres(&[prepared]);
+    let Some(stage) = wish.open().await else {
         return;
     };
-    let size = if campaign() { FULL } else { SMALL };
     let seed = std::env::var("TWINBOX_SEED")
         .ok()
         .and_then(|text| text.parse().ok())
@@ -89,6 +95,7 @@ async fn nothing_is_lost_swapped_or_invented_whatever_dies() {
     let trial = Trial::open(&stage, |workload| {
         (workload.writers, workload.events, workload.keys) = (size.writers, size.events, size.keys);
         (workload.rate, workload.seed, workload.long_transaction) = (size.rate, seed, Some(size.open));
+        workload.prepared = size.prepared;
     })
     .await;
     let config = stage.config(
@@ -117,14 +124,16 @@ async fn nothing_is_lost_swapped_or_invented_whatever_dies() {
 
     let verdict = trial.verdict().await;
     let note = format!(
-        "seed {seed}: {} faults, {} rollbacks, {} unknown commits, {} duplicates of at most {}",
+        "seed {seed}: {} faults, {} rollbacks, {} prepared, {} unknown commits, {} duplicates of at most {}",
         faults.len(),
         written.rolled_back,
+        written.prepared,
         written.unknown,
         verdict.duplicates.len(),
         play.bound
     );
     println!("{}: {note}", stage.name);
+    assert_eq!(written.prepared > 0, size.prepared, "{note}");
     assert!(verdict.is_clean(), "{note}\n{verdict}");
     assert!(verdict.duplicates.len() <= play.bound, "{note}");
 }

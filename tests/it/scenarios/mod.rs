@@ -7,6 +7,7 @@ mod bad_rows;
 mod config_check_five;
 #[cfg(feature = "faults")]
 mod crash_points;
+mod doctor;
 mod drain;
 mod golden_debezium;
 mod idle;
@@ -21,5 +22,6 @@ mod one_rejected_key;
 mod outages;
 mod take_over;
 mod thin_path;
+mod told;
 mod traces;
 mod two_relays_one_outbox;

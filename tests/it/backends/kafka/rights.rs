@@ -8,7 +8,7 @@ use crate::support::servers::{Kind, Server};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use twinbox::contract::{Health, Receipt};
+use twinbox::contract::{Grade, Health, Receipt};
 use twinbox::delivery::FailureKind;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -76,6 +76,13 @@ async fn s10_a_topic_that_refuses_us_stops_only_itself() {
             break;
         }
     }
+    let told = kafka.broker().findings(vec![[&*denied].into_iter().collect()]).await;
+    let refusal = told.iter().find(|finding| finding.grade == Grade::Fail);
+    let refusal = refusal.unwrap_or_else(|| panic!("the doctor sees nothing: {told:#?}"));
+    assert!(
+        refusal.fix.contains("kafka-acls.sh --add") && refusal.fix.contains(&*denied),
+        "{refusal:?}"
+    );
     // From then on each probe costs only the line of probes: not one message elsewhere fails.
     for round in 0..20 {
         let probe = desk
