@@ -113,6 +113,23 @@ pub struct CloseRun {
     pub next: Next,
 }
 
+/// How many there are, by what people see.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LetterCounts {
+    /// Blocked lanes.
+    pub lanes: u64,
+    /// Letters that wait for a person.
+    pub parked: u64,
+    /// Letters that wait behind another one of their lane.
+    pub queued: u64,
+    /// Letters that wait for their destination.
+    pub deferred: u64,
+    /// Letters that wait for their next attempt.
+    pub scheduled: u64,
+    /// Letters that went to a dead-letter destination.
+    pub dead: u64,
+}
+
 /// The stored messages of blocked lanes.
 ///
 /// # Promises
@@ -122,6 +139,7 @@ pub struct CloseRun {
 /// * **P4** A due lane is given to one caller at a time; the claim ends by itself after the call's deadline.
 /// * **P5** A letter is closed only by `close` and by an operator; releasing only makes a lane due (S3).
 /// * **P6** A dropped letter's message is struck from what a source brings again (S4).
+/// * **P7** `count` and `gone` change nothing, claims of lanes neither.
 ///
 /// # The caller promises
 /// It is the fenced owner; it stores a lane whole, from its head; it handles no lane in two calls at once.
@@ -133,7 +151,7 @@ pub struct CloseRun {
 /// As for a source.
 ///
 /// # What the suite checks
-/// P1–P6, with a second caller and with an operator who releases and discards in between.
+/// P1–P7, with a second caller and with an operator who releases and discards in between.
 pub trait LetterStore: Send + Sync {
     /// All blocked lanes of this owner. Called after the lease was taken, before the first message is read.
     fn blocked(&self) -> Boxed<'_, Result<Vec<LaneName>, StoreError>>;
@@ -146,4 +164,10 @@ pub trait LetterStore: Send + Sync {
 
     /// Closes what was delivered; answers the lanes that are not blocked any more.
     fn close(&self, runs: Vec<CloseRun>) -> Boxed<'_, Result<Vec<LaneName>, StoreError>>;
+
+    /// Counts what is stored of this owner. Its cost grows with the number of letters: ask rarely.
+    fn count(&self) -> Boxed<'_, Result<LetterCounts, StoreError>>;
+
+    /// Which of these lanes are not blocked any more.
+    fn gone(&self, lanes: Vec<LaneName>) -> Boxed<'_, Result<Vec<LaneName>, StoreError>>;
 }

@@ -15,7 +15,7 @@ mod source;
 pub use broker::{Broker, Finding, Grade, Rejection, RejectionHeaders};
 pub use destinations::Destinations;
 pub use lease::{Held, Lease};
-pub use letters::{Append, CloseRun, DueLane, Kept, Letter, LetterId, LetterStore, Next, Park, StoreRun};
+pub use letters::{Append, CloseRun, DueLane, Kept, Letter, LetterCounts, LetterId, LetterStore, Next, Park, StoreRun};
 pub use outbox::{Opened, Outbox, Upkeep};
 pub use outlook::{Health, Incident, Outlook, Remembered};
 pub use publisher::{Answer, Outbound, Publisher, Receipt, Ticket};

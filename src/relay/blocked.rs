@@ -42,6 +42,9 @@ impl State {
             let closes = std::mem::take(&mut self.desk.closes);
             turn.out.push(Effect::Close(closes.clone()));
             self.desk.call = Some(Call::Close(closes));
+        } else if std::mem::take(&mut self.desk.recheck) {
+            turn.out.push(Effect::Recheck(self.blocked.keys().cloned().collect()));
+            self.desk.call = Some(Call::Recheck);
         } else if !self.pick(turn) && !self.confirming {
             // Due lanes are asked for rarely; a busy blocked lane has something to append at every moment.
             self.store(turn.out);
@@ -58,7 +61,7 @@ impl State {
                 }
                 out.push(Effect::Store(run.clone()));
             }
-            Some(Call::Pick) | None => {}
+            Some(Call::Pick | Call::Recheck) | None => {}
         }
     }
 
@@ -145,6 +148,23 @@ impl State {
         }
     }
 
+    /// A person discarded what was stored of these lanes: they go on live.
+    pub(super) fn gone(&mut self, lanes: Vec<LaneName>, out: &mut Vec<Effect>) {
+        self.desk.call = None;
+        for name in lanes {
+            if self.desk.handles(&name) {
+                // Closing what is out of it says so, too.
+                continue;
+            }
+            if let Some(block) = self.blocked.remove(&name) {
+                if let Some(id) = block.in_memory {
+                    self.set_free(id);
+                }
+                out.push(Effect::Tell(Notice::LaneFree(name)));
+            }
+        }
+    }
+
     /// Its row is gone. Letters of it that are out still count for R1: closing them sets the lane free.
     fn live_again(&mut self, stored: Stored, out: &mut Vec<Effect>) {
         let Stored { id, name, .. } = stored;
@@ -198,7 +218,7 @@ impl State {
             return;
         }
         let place = self.lane_mut(id).place;
-        self.places[place as usize].flying -= 1;
+        self.places.all[place as usize].flying -= 1;
         self.flying -= 1;
         self.lane_mut(id).unanswered = 0;
         for number in run {

@@ -22,6 +22,7 @@ pub(super) enum Call {
     Store(StoreRun, Vec<Stored>),
     Pick,
     Close(Vec<CloseRun>),
+    Recheck,
 }
 
 /// A lane in a store call.
@@ -52,6 +53,8 @@ pub(super) struct Desk {
     /// Lanes that may have something to store.
     pub(super) wanted: VecDeque<LaneId>,
     pub(super) closes: Vec<CloseRun>,
+    /// The store has fewer blocked lanes than are remembered here.
+    pub(super) recheck: bool,
     pub(super) pick_after: Option<Instant>,
     /// By a number of their own, counted up.
     runs: HashMap<u64, LetterRun>,
@@ -79,10 +82,14 @@ impl Desk {
 
     pub(super) fn failed(&mut self, again: Instant) {
         self.retry_at = Some(again);
-        if matches!(self.call, Some(Call::Pick)) {
-            // Claims of a lost answer end by themselves.
-            self.call = None;
-            self.pick_after = Some(again);
+        match self.call {
+            Some(Call::Pick) => {
+                // Claims of a lost answer end by themselves.
+                self.call = None;
+                self.pick_after = Some(again);
+            }
+            Some(Call::Recheck) => self.call = None,
+            Some(Call::Store(..) | Call::Close(_)) | None => {}
         }
     }
 
@@ -143,6 +150,11 @@ impl Desk {
         } else {
             None
         }
+    }
+
+    /// The places of letters that are out, or about to be.
+    pub(super) fn places(&self) -> impl Iterator<Item = u32> {
+        self.runs.values().map(|run| run.place)
     }
 
     /// The outstanding store takes this lane over.

@@ -117,14 +117,14 @@ impl State {
                 continue;
             };
             let in_memory = self.blocked.get(&lane).and_then(|block| block.in_memory);
-            let free = self.places[place as usize].admits(turn.at.now)
+            let free = self.places.all[place as usize].admits(turn.at.now)
                 && self.draining == Draining::No
                 && in_memory.is_none_or(|id| self.lanes[id as usize].is_answered());
             if !free {
                 self.give_back(number, turn.at);
                 continue;
             }
-            self.places[place as usize].flying += 1;
+            self.places.all[place as usize].flying += 1;
             self.flying += 1;
             if let Some(run) = self.desk.run_mut(number) {
                 run.handed_over = Some(turn.at.now);
@@ -135,7 +135,7 @@ impl State {
 
     fn give_back(&mut self, number: u64, at: Moment) {
         let Some(run) = self.desk.take_run(number) else { return };
-        let rests = self.places[run.place as usize]
+        let rests = self.places.all[run.place as usize]
             .rests_until
             .map(|until| until.saturating_duration_since(at.now));
         let due = rests.unwrap_or_default().max(Duration::from_secs(1));
@@ -162,13 +162,13 @@ impl State {
         let Some(run) = self.desk.answer(letter, receipt) else {
             return;
         };
-        self.places[run.place as usize].flying -= 1;
+        self.places.all[run.place as usize].flying -= 1;
         self.flying -= 1;
         let count = run.delivered();
         let delivered = run.due.letters[..count].iter().map(|letter| letter.id).collect();
-        if count > 0 && self.places[run.place as usize].succeeded(turn.at.now) {
+        if count > 0 && self.places.all[run.place as usize].succeeded(turn.at.now) {
             turn.out.push(Effect::Tell(Notice::DestinationBack(
-                self.places[run.place as usize].destination.clone(),
+                self.places.all[run.place as usize].destination.clone(),
             )));
         }
         let next = if count == run.due.letters.len() {
@@ -185,7 +185,7 @@ impl State {
             Receipt::Durable | Receipt::NotAttempted => None,
         });
         let failure = failure.unwrap_or_else(unanswered);
-        let place = &mut self.places[run.place as usize];
+        let place = &mut self.places.all[run.place as usize];
         place.failing_lanes += 1;
         let before = if run.delivered() > 0 { 0 } else { run.attempts_before() };
         let around = Surroundings {
@@ -209,7 +209,7 @@ impl State {
             verdict @ (Verdict::RestDestination | Verdict::RestMisconfigured) => {
                 let first = (verdict == Verdict::RestMisconfigured).then_some(DESTINATION_REST_FIRST);
                 rest_place(self, run.place, (failure.kind, first), turn);
-                let until = self.places[run.place as usize].rests_until;
+                let until = self.places.all[run.place as usize].rests_until;
                 (
                     Cause::Destination,
                     until.map(|until| until.saturating_duration_since(turn.at.now)),

@@ -24,6 +24,9 @@ pub enum Event {
     FetchFailed(Duration),
     /// Receipts arrived.
     Answered(Vec<Answer>),
+    /// The publisher is closed, and these are its last answers: the term is over. What is durable is settled; what was
+    /// purged says nothing about a lane or a destination.
+    Purged(Vec<Answer>),
     /// The source took note of an [`Effect::Confirm`].
     Confirmed,
     /// It did not; ask again after that time.
@@ -34,6 +37,10 @@ pub enum Event {
     Picked(Vec<DueLane>),
     /// It answered an [`Effect::Close`]: these lanes are not blocked any more.
     Closed(Vec<LaneName>),
+    /// The letter store has that many blocked lanes.
+    Counted(u64),
+    /// It answered a [`Effect::Recheck`]: a person discarded what was stored of these lanes.
+    Gone(Vec<LaneName>),
     /// It did not answer what was asked of it; the outcome is unknown; ask again after that time.
     DeskFailed(Duration),
     /// The lease may be trusted until then.
@@ -66,6 +73,8 @@ pub enum Effect {
     },
     /// Close delivered letters.
     Close(Vec<CloseRun>),
+    /// Ask which of these lanes are not blocked any more.
+    Recheck(Vec<LaneName>),
     /// Somebody should know.
     Tell(Notice),
     /// The trust in the lease is over: purge, close, become a standby.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::census::{self, Census};
 use super::event::{Effect, Event, Notice};
 use super::keeper::{Keeper, Trust};
 use super::lookout::{Lookout, Remembering};
@@ -19,7 +20,7 @@ use super::status::RelayState;
 use super::step::step;
 use super::traced::Traced;
 use super::upkeep::Upkeeper;
-use crate::contract::{Answer, Boxed, Held, LetterStore, Opened, Outbound, Publisher, StoreError};
+use crate::contract::{Answer, Boxed, Held, LetterCounts, LetterStore, Opened, Outbound, Publisher, StoreError};
 use crate::delivery::Failure;
 use crate::telemetry;
 
@@ -52,6 +53,7 @@ enum Heard {
     Desk(Result<Event, StoreError>),
     Taken,
     Remembered(Result<Remembering, StoreError>),
+    Counted(Result<LetterCounts, StoreError>),
     Told(Option<Told>),
     Time,
 }
@@ -66,6 +68,7 @@ struct Term<'a> {
     letters: Arc<dyn LetterStore>,
     desk: Option<Boxed<'static, Result<Event, StoreError>>>,
     lookout: Lookout,
+    census: Census,
     publisher: Arc<dyn Publisher>,
     /// Batches that wait for the client to take the one before.
     to_publish: VecDeque<Vec<Outbound>>,
@@ -73,6 +76,8 @@ struct Term<'a> {
     traced: Traced,
     left: Option<Left>,
     drain_until: Option<Instant>,
+    /// By earlier terms of this process.
+    published_before: u64,
     report_at: Instant,
     probe_at: Instant,
 }
@@ -100,11 +105,13 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, ke
         status.ready = true;
         status.last_error = None;
     });
+    let published_before = control.status.borrow().published;
     let _upkeep = Upkeeper::start(opened.upkeep);
     let mut term = Term {
         state: State::new((engine.settings)(), blocked),
         effects: Vec::new(),
         reader: Reader::start(opened.source, (engine.meters.clone(), engine.spans.clone())),
+        census: Census::new(Arc::clone(&opened.letters), now()),
         letters: opened.letters,
         desk: None,
         lookout: Lookout::new(opened.destinations, now()),
@@ -114,6 +121,7 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, ke
         traced: Traced::default(),
         left: None,
         drain_until: None,
+        published_before,
         report_at: now(),
         probe_at: now(),
         engine,
@@ -164,7 +172,8 @@ impl Term<'_> {
                 Heard::Drain => self.begin_drain(),
                 Heard::Answers(answers) => {
                     crate::point!("ack.received");
-                    self.answered(answers);
+                    let failed = self.traced.answered(&answers);
+                    telemetry::within(failed, || self.happened(Event::Answered(answers)));
                     crate::point!("receipts.applied");
                 }
                 Heard::Desk(answer) => self.desk_answered(answer),
@@ -173,6 +182,7 @@ impl Term<'_> {
                     self.hand_over();
                 }
                 Heard::Remembered(answer) => self.remembered(answer),
+                Heard::Counted(answer) => self.counted(answer),
                 Heard::Told(told) => self.told(told),
                 Heard::Time => self.happened(Event::Tick),
             }
@@ -200,6 +210,7 @@ impl Term<'_> {
             answer = wait(self.desk.as_mut()) => Heard::Desk(answer),
             () = wait(self.handing_over.as_mut()) => Heard::Taken,
             answer = wait(self.lookout.asking.as_mut()) => Heard::Remembered(answer),
+            answer = wait(self.census.counting.as_mut()) => Heard::Counted(answer),
             told = self.reader.told.recv() => Heard::Told(told),
             () = tokio::time::sleep_until(wake.into()) => Heard::Time,
         }
@@ -255,6 +266,20 @@ impl Term<'_> {
         }
     }
 
+    fn counted(&mut self, answer: Result<LetterCounts, StoreError>) {
+        self.census.ended(now());
+        match answer {
+            Ok(counts) => {
+                self.control
+                    .status
+                    .send_modify(|status| status.letters = census::by_state(counts));
+                self.happened(Event::Counted(counts.lanes));
+            }
+            // Whoever works with the database tells that it is away.
+            Err(error) => tracing::debug!(%error, "the letters could not be counted"),
+        }
+    }
+
     fn told(&mut self, told: Option<Told>) {
         let (event, again) = match told {
             Some(Told::Fetched(Ok(page))) => (Ok(Event::Fetched(page)), Event::Tick),
@@ -296,11 +321,6 @@ impl Term<'_> {
         });
     }
 
-    fn answered(&mut self, answers: Vec<Answer>) {
-        let failed = self.traced.answered(&answers);
-        telemetry::within(failed, || self.happened(Event::Answered(answers)));
-    }
-
     /// Lets an event happen and performs what follows.
     fn happened(&mut self, event: Event) {
         step(&mut self.state, event, moment(), &mut self.effects);
@@ -332,6 +352,9 @@ impl Term<'_> {
             }
             Effect::Close(runs) => {
                 self.desk = Some(Box::pin(async move { letters.close(runs).await.map(Event::Closed) }));
+            }
+            Effect::Recheck(lanes) => {
+                self.desk = Some(Box::pin(async move { letters.gone(lanes).await.map(Event::Gone) }));
             }
             Effect::Tell(notice) => self.tell(&notice),
             Effect::StepDown => self.left = Some(Left::LeaseLost),
@@ -399,9 +422,12 @@ impl Term<'_> {
             return;
         }
         self.report_at = now + REPORT_EVERY;
-        if now >= self.probe_at && self.drain_until.is_none() {
-            self.probe_at = now + PROBE_EVERY;
-            self.reader.ask(Ask::Probe);
+        if self.drain_until.is_none() {
+            self.census.ask(now);
+            if now >= self.probe_at {
+                self.probe_at = now + PROBE_EVERY;
+                self.reader.ask(Ask::Probe);
+            }
         }
         let outlook = self.publisher.outlook();
         if let Some(left) = self.lookout.look(outlook, (self.engine, self.control, now)) {
@@ -411,11 +437,12 @@ impl Term<'_> {
         self.measure();
         let state = &self.state;
         let (lanes, in_flight) = (state.lane_counts(), state.unsettled());
+        let published = self.published_before + state.published();
         self.control.status.send_modify(|status| {
             status.position = state.watermark().or(status.position);
             status.in_flight = in_flight;
             status.lanes = lanes;
-            status.published = status.published.max(state.published());
+            status.published = published;
         });
     }
 
@@ -443,7 +470,8 @@ impl Term<'_> {
         let answers = self.publisher.close(CLOSE_DEADLINE).await;
         if !matches!(left, Left::LeaseLost) {
             if !answers.is_empty() {
-                self.answered(answers);
+                self.traced.answered(&answers);
+                self.happened(Event::Purged(answers));
             }
             if let Some(progress) = self.state.parting() {
                 self.reader.ask(Ask::Confirm(progress));

@@ -12,6 +12,7 @@
 //! Promises: G1–G3, G6, G7 of the design, as far as memory decides them, by the rules R1–R11. `step` decides, `run` does.
 
 mod blocked;
+mod census;
 mod desk;
 mod due;
 mod event;
@@ -21,6 +22,7 @@ mod lead;
 mod lookout;
 mod pinned;
 mod place;
+mod places;
 mod plan;
 mod reader;
 mod run;

@@ -47,10 +47,12 @@ impl State {
         }
     }
 
-    /// Why a lane should be stored if it goes on like this; none while it flows, or while nobody else does.
+    /// Why a lane should be stored if it goes on like this; none while it flows, while nobody else does, or when it is
+    /// empty: there would be nothing to store, and no answer to set it free.
     fn pins(&self, id: LaneId, now: Instant) -> Option<Cause> {
         let lane = &self.lanes[id as usize];
-        let place = &self.places[lane.place as usize];
+        let place = &self.places.all[lane.place as usize];
+        lane.whole().next()?;
         match lane.standing {
             Standing::Resting(_) => self.others_flow(lane.place, now).then_some(Cause::Resting),
             Standing::Flowing if place.rests_since.is_some() && lane.run.is_empty() => {
@@ -67,6 +69,6 @@ impl State {
         let lane = &self.lanes[id as usize];
         lane.failing_since
             .or(lane.handed_over.filter(|_| !lane.run.is_empty()))
-            .or(self.places[lane.place as usize].rests_since)
+            .or(self.places.all[lane.place as usize].rests_since)
     }
 }

@@ -14,6 +14,8 @@ use crate::contract::{Outbound, Room};
 
 /// How often the source is told what is settled: what was settled in the last second may be repeated after a crash.
 const CONFIRM_EVERY: Duration = Duration::from_secs(1);
+/// The first wait of a term, doubled with each confirm: a relay that is killed again and again gets on all the same.
+pub(super) const CONFIRM_FIRST: Duration = Duration::from_millis(50);
 /// A hint may be missed: the source is asked at least this often.
 const IDLE_MAX: Duration = Duration::from_secs(1);
 /// Slots kept for a pinned watermark, per message of `limits.in_flight`: some seconds of a leader election at full
@@ -62,8 +64,8 @@ fn publish(state: &mut State, turn: &mut Turn<'_>) {
     let mut batch = Vec::new();
     for _ in 0..state.active.len() {
         let Some(index) = state.active.pop_front() else { break };
-        while !state.stepped_down && state.places[index as usize].admits(turn.at.now) {
-            let Some(id) = state.places[index as usize].ready.pop_front() else {
+        while !state.stepped_down && state.places.all[index as usize].admits(turn.at.now) {
+            let Some(id) = state.places.all[index as usize].ready.pop_front() else {
                 break;
             };
             state.lane_mut(id).listed = false;
@@ -72,7 +74,7 @@ fn publish(state: &mut State, turn: &mut Turn<'_>) {
                 turn.out.push(Effect::Publish(std::mem::take(&mut batch)));
             }
         }
-        if !state.places[index as usize].ready.is_empty() {
+        if !state.places.all[index as usize].ready.is_empty() {
             state.active.push_back(index);
         }
     }
@@ -104,7 +106,7 @@ fn depart(state: &mut State, id: LaneId, batch: &mut Vec<Outbound>, turn: &mut T
     }
     let place = lane.place as usize;
     state.lane_mut(id).depart(sendable, turn.at.now);
-    state.places[place].flying += 1;
+    state.places.all[place].flying += 1;
     state.flying += 1;
     let dead = state.lanes[id as usize].dead.clone();
     for number in &state.lanes[id as usize].run {
@@ -141,7 +143,8 @@ fn confirm(state: &mut State, turn: &mut Turn<'_>) {
     };
     state.confirming = true;
     state.unconfirmed = false;
-    state.confirm_after = Some(turn.at.now + CONFIRM_EVERY);
+    state.confirm_after = Some(turn.at.now + state.confirm_wait);
+    state.confirm_wait = (state.confirm_wait * 2).min(CONFIRM_EVERY);
     turn.out.push(Effect::Confirm(progress));
 }
 

@@ -96,6 +96,7 @@ pub async fn run(engine: Engine, mut control: Control) -> Outcome {
 
 /// Ends a term: the lease is resigned only when nothing of ours can still write.
 async fn leave(engine: &Engine, control: &Control, left: Left, keeper: Keeper) -> Option<Outcome> {
+    control.status.send_modify(Status::forget_work);
     match left {
         Left::Drained => {
             crate::point!("drain.confirmed");
@@ -164,6 +165,10 @@ fn enter_standby(engine: &Engine, control: &Control) {
         let entered = status.state != RelayState::Standby;
         if entered {
             tracing::info!(relay = engine.name, "standing by: another process leads");
+        }
+        if entered {
+            status.forget_work();
+            (status.lanes, status.letters) = Default::default();
         }
         status.state = RelayState::Standby;
         status.ready = true;

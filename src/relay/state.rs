@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use super::blocked::Block;
 use super::desk::Desk;
 use super::lane::{Lane, LaneId, Standing};
-use super::place::{Place, Tally};
+use super::place::Tally;
+use super::places::Places;
+use super::plan::CONFIRM_FIRST;
 use super::status::LaneCounts;
 use crate::contract::{Outbound, Progress, RejectionHeaders};
 use crate::delivery::{Destination, Failure, Inflight, LaneName, RestPolicy, Router};
@@ -112,8 +114,7 @@ pub struct State {
     pub(super) inflight: Inflight<Flight>,
     pub(super) lanes: Vec<Lane>,
     free: Vec<LaneId>,
-    pub(super) places: Vec<Place>,
-    by_destination: foldhash::HashMap<Destination, u32>,
+    pub(super) places: Places,
     /// Places with lanes that want to publish.
     pub(super) active: VecDeque<u32>,
     pub(super) resting: BTreeSet<(Instant, LaneId)>,
@@ -127,6 +128,8 @@ pub struct State {
     /// Something was settled since the last confirm was sent.
     pub(super) unconfirmed: bool,
     pub(super) confirm_after: Option<Instant>,
+    /// How long after a confirm the next one may follow.
+    pub(super) confirm_wait: Duration,
     pub(super) trust_until: Option<Instant>,
     pub(super) stepped_down: bool,
     pub(super) draining: Draining,
@@ -149,8 +152,7 @@ impl State {
             inflight: Inflight::default(),
             lanes: Vec::new(),
             free: Vec::new(),
-            places: Vec::new(),
-            by_destination: foldhash::HashMap::default(),
+            places: Places::new(),
             active: VecDeque::new(),
             resting: BTreeSet::new(),
             blocked: blocked.into_iter().map(|lane| (lane, Block::default())).collect(),
@@ -160,6 +162,7 @@ impl State {
             confirming: false,
             unconfirmed: false,
             confirm_after: None,
+            confirm_wait: CONFIRM_FIRST,
             trust_until: None,
             stepped_down: false,
             draining: Draining::No,
@@ -191,7 +194,11 @@ impl State {
 
     /// What happened at each destination since the last call.
     pub fn take_tallies(&mut self) -> Vec<(Destination, Tally)> {
-        let places = self.places.iter_mut().filter(|place| place.tally != Tally::default());
+        let places = self
+            .places
+            .all
+            .iter_mut()
+            .filter(|place| place.tally != Tally::default());
         places
             .map(|place| (place.destination.clone(), std::mem::take(&mut place.tally)))
             .collect()
@@ -218,6 +225,7 @@ impl State {
     pub fn lane_counts(&self) -> LaneCounts {
         let behind_rest: usize = self
             .places
+            .all
             .iter()
             .filter(|place| place.rests_since.is_some())
             .map(|place| place.ready.len())
@@ -240,7 +248,11 @@ impl State {
         }
         let mut consider = |at: Option<Instant>| wake = at.map_or(wake, |at| wake.min(at));
         consider(self.resting.first().map(|(at, _)| *at));
-        for place in self.active.iter().filter_map(|place| self.places.get(*place as usize)) {
+        for place in self
+            .active
+            .iter()
+            .filter_map(|place| self.places.all.get(*place as usize))
+        {
             consider(place.rests_until.filter(|_| place.flying < place.width));
         }
         consider(self.desk.wake(self.may_pick()));
@@ -274,7 +286,7 @@ impl State {
     pub(super) fn lane_of(&mut self, destination: &Destination, key: Option<&Key>, position: Position) -> LaneId {
         let place = self.place_of(destination);
         if let Some(key) = key
-            && let Some(id) = self.places[place as usize].lanes.get(key)
+            && let Some(id) = self.places.all[place as usize].lanes.get(key)
         {
             return *id;
         }
@@ -290,7 +302,7 @@ impl State {
             self.note_blocked(id);
         }
         if let Some(key) = key {
-            self.places[place as usize].lanes.insert(key.clone(), id);
+            self.places.all[place as usize].lanes.insert(key.clone(), id);
         }
         id
     }
@@ -323,23 +335,13 @@ impl State {
             return;
         }
         if let Some(key) = lane.key.take() {
-            self.places[lane.place as usize].lanes.remove(&key);
+            self.places.all[lane.place as usize].lanes.remove(&key);
         }
         if let Some(block) = lane.name.as_ref().and_then(|name| self.blocked.get_mut(name)) {
             block.in_memory = None;
         }
         lane.standing = Standing::Gone;
         self.free.push(id);
-    }
-
-    pub(super) fn place_of(&mut self, destination: &Destination) -> u32 {
-        if let Some(place) = self.by_destination.get(destination) {
-            return *place;
-        }
-        self.places.push(Place::new(destination.clone()));
-        let place = u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX);
-        self.by_destination.insert(destination.clone(), place);
-        place
     }
 
     /// Puts a lane among those that want to publish.
@@ -350,7 +352,7 @@ impl State {
         }
         lane.listed = true;
         let index = lane.place;
-        let place = &mut self.places[index as usize];
+        let place = &mut self.places.all[index as usize];
         if place.ready.is_empty() {
             self.active.push_back(index);
         }
@@ -364,7 +366,7 @@ impl State {
             return name.clone();
         }
         let head = lane.whole().next().and_then(|number| self.inflight.position(number));
-        let destination = &self.places[lane.place as usize].destination;
+        let destination = &self.places.all[lane.place as usize].destination;
         let name = LaneName::of(destination, lane.key.as_ref(), head.unwrap_or(Position::new(0, 0, 0)));
         self.lanes[id as usize].name = Some(name.clone());
         name
@@ -372,13 +374,13 @@ impl State {
 
     /// Whether other lanes succeed: at the lane's own place, or anywhere else.
     pub(super) fn others_flow(&self, place: u32, now: Instant) -> bool {
-        self.places[place as usize].flows(now) || self.elsewhere_flows(place, now)
+        self.places.all[place as usize].flows(now) || self.elsewhere_flows(place, now)
     }
 
     /// Whether another destination succeeds.
     pub(super) fn elsewhere_flows(&self, place: u32, now: Instant) -> bool {
         (0..)
-            .zip(&self.places)
+            .zip(&self.places.all)
             .any(|(index, other)| index != place && other.flows(now))
     }
 

@@ -90,6 +90,17 @@ pub struct Status {
     pub loss_suspected: Vec<Loss>,
 }
 
+// === impl Status ===
+
+impl Status {
+    /// Forgets what only a leader knows and what changes by the second.
+    pub(super) fn forget_work(&mut self) {
+        self.backlog = None;
+        self.oldest_age = None;
+        self.in_flight = 0;
+    }
+}
+
 // === impl RelayState ===
 
 impl RelayState {

@@ -32,6 +32,11 @@ pub fn step(state: &mut State, event: Event, at: Moment, out: &mut Vec<Effect>) 
             state.more = true;
         }
         Event::Answered(answers) => answered(state, answers, &mut turn),
+        Event::Purged(mut answers) => {
+            state.stepped_down = true;
+            answers.retain(|answer| answer.receipt == Receipt::Durable);
+            answered(state, answers, &mut turn);
+        }
         Event::Confirmed => state.confirming = false,
         Event::ConfirmFailed(rest) => {
             state.confirming = false;
@@ -41,6 +46,8 @@ pub fn step(state: &mut State, event: Event, at: Moment, out: &mut Vec<Effect>) 
         Event::Stored(kept) => state.stored(&kept, turn.out),
         Event::Picked(due) => state.picked(due, at),
         Event::Closed(free) => state.closed(free, &mut turn),
+        Event::Counted(lanes) => state.desk.recheck = lanes < state.blocked.len() as u64,
+        Event::Gone(lanes) => state.gone(lanes, turn.out),
         Event::DeskFailed(rest) => state.desk.failed(at.now + rest),
         Event::Trusted(until) => state.trust_until = Some(until),
         Event::Drain => {
@@ -159,7 +166,7 @@ fn answered(state: &mut State, answers: Vec<Answer>, turn: &mut Turn<'_>) {
             Receipt::NotAttempted => {}
         }
         let place = state.lane_mut(lane).place;
-        state.places[place as usize].count(durable, code);
+        state.places.all[place as usize].count(durable, code);
         let lane_state = state.lane_mut(lane);
         lane_state.unanswered = lane_state.unanswered.saturating_sub(1);
         if lane_state.unanswered == 0 {
@@ -179,17 +186,17 @@ fn finish_run(state: &mut State, id: LaneId, turn: &mut Turn<'_>) {
         .collect();
     let place = state.lane_mut(id).place;
     state.flying -= 1;
-    state.places[place as usize].flying -= 1;
+    state.places.all[place as usize].flying -= 1;
     let took = state
         .lane_mut(id)
         .handed_over
         .map(|handed_over| turn.at.now.saturating_duration_since(handed_over));
-    let slowest = &mut state.places[place as usize].tally.slowest;
+    let slowest = &mut state.places.all[place as usize].tally.slowest;
     *slowest = took.unwrap_or_default().max(*slowest);
     if left.len() < run.len() {
-        if state.places[place as usize].succeeded(turn.at.now) {
+        if state.places.all[place as usize].succeeded(turn.at.now) {
             turn.out.push(Effect::Tell(Notice::DestinationBack(
-                state.places[place as usize].destination.clone(),
+                state.places.all[place as usize].destination.clone(),
             )));
         }
         tell_broken_order(state, id, (&run, &left), turn.out);
@@ -238,14 +245,14 @@ pub(super) fn lane_failed(state: &mut State, id: LaneId, failed: (&[u64], Arc<Fa
     let (left, failure) = failed;
     let place = state.lane_mut(id).place;
     if state.lane_mut(id).failures == 0 {
-        state.places[place as usize].failing_lanes += 1;
+        state.places.all[place as usize].failing_lanes += 1;
     }
     let around = Surroundings {
         others_flow: state
             .lane_mut(id)
             .failed_at
-            .is_some_and(|failed| state.places[place as usize].last_success > Some(failed)),
-        failing_lanes: state.places[place as usize].failing_lanes,
+            .is_some_and(|failed| state.places.all[place as usize].last_success > Some(failed)),
+        failing_lanes: state.places.all[place as usize].failing_lanes,
         attempts: state.lane_mut(id).attempts,
         attempts_max: state.settings.rest.attempts_max,
     };
@@ -284,7 +291,7 @@ pub(super) fn lane_failed(state: &mut State, id: LaneId, failed: (&[u64], Arc<Fa
 pub(super) fn rest_place(state: &mut State, index: u32, why: (FailureKind, Option<Duration>), turn: &mut Turn<'_>) {
     let (kind, first) = why;
     let policy = state.settings.rest;
-    let place = &mut state.places[index as usize];
+    let place = &mut state.places.all[index as usize];
     if place.rests_until.is_some_and(|until| until > turn.at.now) {
         return;
     }

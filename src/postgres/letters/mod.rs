@@ -15,6 +15,7 @@
 //! 32 connections with 500 advisory locks each ran a server out of shared memory.
 
 mod close;
+mod count;
 mod due;
 mod failure;
 mod store;
@@ -28,7 +29,7 @@ use super::answer::{away, pooled};
 use super::connect::{Connector, Pool};
 use super::cursor::{Columns, Shared};
 use super::fence::Fence;
-use crate::contract::{Boxed, CloseRun, DueLane, Kept, LetterStore, StoreError, StoreRun};
+use crate::contract::{Boxed, CloseRun, DueLane, Kept, LetterCounts, LetterStore, StoreError, StoreRun};
 use crate::delivery::LaneName;
 pub(super) use text::LettersText;
 
@@ -97,6 +98,14 @@ impl LetterStore for RelayLetters {
 
     fn close(&self, runs: Vec<CloseRun>) -> Boxed<'_, Result<Vec<LaneName>, StoreError>> {
         Box::pin(async move { self.close_runs(&runs).await })
+    }
+
+    fn count(&self) -> Boxed<'_, Result<LetterCounts, StoreError>> {
+        Box::pin(self.count_all())
+    }
+
+    fn gone(&self, lanes: Vec<LaneName>) -> Boxed<'_, Result<Vec<LaneName>, StoreError>> {
+        Box::pin(async move { self.gone_of(&lanes).await })
     }
 }
 

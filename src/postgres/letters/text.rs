@@ -17,6 +17,8 @@ pub(in crate::postgres) struct LettersText {
     pub(super) dead: String,
     pub(super) go_on: String,
     pub(super) rest: String,
+    pub(super) count: String,
+    pub(super) gone: String,
     pub(super) fence: String,
     /// The window's rest, with the fence.
     pub(super) confirm: String,
@@ -44,6 +46,8 @@ impl LettersText {
             dead: text!("letters/dead"),
             go_on: text!("letters/go_on"),
             rest: text!("letters/rest"),
+            count: text!("letters/count"),
+            gone: text!("letters/gone"),
             fence: text!("letters/fence"),
             confirm: text!("cursor/confirm"),
         }

@@ -1,9 +1,11 @@
-//! The promises of a `LetterStore`, P1–P6, with a second caller and with an operator in between.
+//! The promises of a `LetterStore`, P1–P7, with a second caller and with an operator in between.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use twinbox::contract::{Append, CloseRun, DueLane, LetterStore, Next, Opened, Park, Progress, StoreError, StoreRun};
+use twinbox::contract::{
+    Append, CloseRun, DueLane, LetterCounts, LetterStore, Next, Opened, Park, Progress, StoreError, StoreRun,
+};
 use twinbox::delivery::{Cause, Destination, Failure, FailureKind, LaneName};
 use twinbox::message::{Message, Position};
 
@@ -280,6 +282,47 @@ pub(crate) async fn p6_a_dropped_message_never_comes_again(place: &impl Place) {
     store(&opened, parked).await;
     assert_eq!(place.open_letters(lane("k").as_str()).await, 0);
     assert!(opened.letters.blocked().await.expect("an answer").is_empty());
+}
+
+pub(crate) async fn p7_counting_changes_nothing(place: &impl Place) {
+    let (_lease, opened, _read) = parked(place, AT_ONCE).await;
+    let scheduled = LetterCounts {
+        lanes: 1,
+        scheduled: 1,
+        queued: 2,
+        ..LetterCounts::default()
+    };
+    assert_eq!(opened.letters.count().await.expect("an answer"), scheduled);
+    let due = due_lane(&*opened.letters, "k", 10).await;
+    assert_eq!(opened.letters.count().await.expect("an answer"), scheduled);
+    let known = vec![lane("k"), lane("other")];
+    let gone = opened.letters.gone(known.clone()).await.expect("an answer");
+    assert_eq!(gone, [lane("other")]);
+    assert!(
+        opened.letters.due(10, 10).await.expect("an answer").is_empty(),
+        "it is claimed still"
+    );
+    let rejected = CloseRun {
+        next: Next::Rest {
+            cause: Cause::Rejected,
+            due: None,
+            attempts: 1,
+            failure: failure(),
+        },
+        ..delivered(&due, 1)
+    };
+    opened.letters.close(vec![rejected]).await.expect("closed");
+    let parked = LetterCounts {
+        lanes: 1,
+        parked: 1,
+        queued: 1,
+        ..LetterCounts::default()
+    };
+    assert_eq!(opened.letters.count().await.expect("an answer"), parked);
+    place.discard(lane("k").as_str()).await;
+    let counts = opened.letters.count().await.expect("an answer");
+    assert_eq!(counts, LetterCounts::default());
+    assert_eq!(opened.letters.gone(known.clone()).await.expect("an answer"), known);
 }
 
 pub(crate) async fn s01_an_append_behind_a_closed_lane_stays_live(place: &impl Place) {

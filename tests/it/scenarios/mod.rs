@@ -7,6 +7,7 @@ mod bad_rows;
 mod config_check_five;
 #[cfg(feature = "faults")]
 mod crash_points;
+mod demo;
 mod doctor;
 mod drain;
 mod golden_debezium;
@@ -22,5 +23,6 @@ mod one_rejected_key;
 mod outages;
 mod take_over;
 mod thin_path;
+mod told;
 mod traces;
 mod two_relays_one_outbox;

@@ -96,16 +96,16 @@ impl View {
             Event::Fetched(page) => self.fetched(page),
             Event::FetchFailed(_) => self.fetch_is_out = false,
             Event::Woken => self.idle_is_out = false,
-            Event::Answered(answers) => self.answered(answers, around),
+            Event::Answered(answers) | Event::Purged(answers) => self.answered(answers, around),
             Event::Confirmed | Event::ConfirmFailed(_) => self.confirm_is_out = false,
             Event::Stored(kept) => self.stored(kept),
-            Event::Picked(_) | Event::Closed(_) => self.desk_is_out = false,
+            Event::Picked(_) | Event::Closed(_) | Event::Gone(_) => self.desk_is_out = false,
             Event::DeskFailed(_) => {
                 self.desk_is_out = false;
                 self.desk_failed_at = around.now;
             }
             Event::Drain => self.draining = true,
-            Event::Trusted(_) | Event::Tick => {}
+            Event::Trusted(_) | Event::Counted(_) | Event::Tick => {}
         }
     }
 
@@ -259,7 +259,7 @@ impl View {
                 self.demand(!self.draining, || "R9: a due letter is taken in a drain".to_owned());
                 self.desk();
             }
-            Effect::Close(_) => self.desk(),
+            Effect::Close(_) | Effect::Recheck(_) => self.desk(),
             Effect::StepDown => self.stepped_down = true,
             Effect::Drained => {
                 self.drained = true;

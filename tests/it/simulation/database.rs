@@ -216,6 +216,7 @@ impl World {
                     .collect();
                 Event::Closed(free)
             }
+            Call::Recheck(lanes) => Event::Gone(self.letters.gone(lanes)),
         };
         match luck {
             Luck::DoneAndLost => self.answer(number, Event::DeskFailed(STORE_REST)),

@@ -49,6 +49,12 @@ impl ModelLetters {
         self.lanes.keys().cloned().collect()
     }
 
+    /// Those of these lanes that have no row.
+    pub(super) fn gone(&self, mut lanes: Vec<LaneName>) -> Vec<LaneName> {
+        lanes.retain(|lane| !self.lanes.contains_key(lane));
+        lanes
+    }
+
     pub(super) fn of(&self, seq: Seq) -> Option<&LetterRow> {
         self.letters.get(self.by_seq.get(&seq)?)
     }

@@ -131,6 +131,10 @@ impl World {
                 let count = self.dice.between(1, 5);
                 let dropped = self.letters.discard(lane, count, &self.source);
                 self.trace(|| format!("operator discards {dropped:?} of {lane:?}"));
+                if let Some(process) = self.leader().map(|process| process.number) {
+                    let event = Event::Counted(self.letters.lanes.len() as u64);
+                    self.after(0, Act::Deliver { process, event });
+                }
             }
             2 if self.faults.has(Fault::Pauses) => {
                 self.trace(|| format!("operator pauses {lane:?}"));

@@ -29,6 +29,7 @@ pub(super) enum Call {
     Store(StoreRun),
     Pick { lanes: usize, run: usize },
     Close(Vec<CloseRun>),
+    Recheck(Vec<LaneName>),
 }
 
 /// How a term ended.

@@ -316,6 +316,7 @@ impl World {
             Effect::Store(run) => self.call(number, Call::Store(run)),
             Effect::Pick { lanes, run } => self.call(number, Call::Pick { lanes, run }),
             Effect::Close(runs) => self.call(number, Call::Close(runs)),
+            Effect::Recheck(lanes) => self.call(number, Call::Recheck(lanes)),
             Effect::Tell(_) => {}
             Effect::StepDown => self.leave(number, Left::LeaseLost),
             Effect::Drained => self.leave(number, Left::Drained),

@@ -47,6 +47,7 @@ suite! {
         p5_releasing_closes_nothing
         p5_a_rest_keeps_what_happened
         p6_a_dropped_message_never_comes_again
+        p7_counting_changes_nothing
         s01_an_append_behind_a_closed_lane_stays_live
         s29_a_release_raises_no_epoch
         s33_a_late_delivery_closes_its_letter_and_keeps_the_rest;

@@ -1,5 +1,6 @@
 //! How a term ends: halting, draining, waiting without burning a core.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use twinbox::contract::{Page, Receipt};
@@ -8,6 +9,7 @@ use twinbox::relay::{Event, OnReject};
 
 use super::super::clock::SECOND;
 use super::super::faults::Shape;
+use super::super::model_source::Seq;
 use super::rig::{Rig, row};
 
 /// The report of an earlier hand-over comes when the message is back in its lane, and when it is out again.
@@ -152,4 +154,86 @@ fn a_drain_with_blocked_lanes_burns_no_core() {
     rig.answer(rows[1], Receipt::Durable);
     rig.serve();
     assert_eq!(rig.ended, Some("drained"));
+}
+
+/// What was on its way when the publisher was closed was purged: that is no outage of a destination, and nobody is told of
+/// one. What became durable meanwhile is settled, so that the next holder does not repeat it.
+#[test]
+fn what_is_purged_at_the_end_of_a_term_tells_nothing() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&[1, 2, 3].map(|key| row(0, Some(key))));
+    rig.purged(&rows[1..2]);
+    assert_eq!(rig.told, []);
+    assert_eq!(rig.published(), rows, "nothing is handed over again");
+    let parting = rig.state.parting().expect("something was settled");
+    let rest: Vec<Seq> = parting.rest.iter().map(|position| position.minor).collect();
+    assert_eq!(rest, [rows[0], rows[2]]);
+    rig.wait(60 * SECOND);
+    assert!(rig.published().is_empty() && rig.told.is_empty());
+    let failed = rig
+        .state
+        .take_tallies()
+        .iter()
+        .map(|(_, tally)| tally.failed)
+        .sum::<u64>();
+    assert_eq!(failed, 0, "the broker refused nothing");
+}
+
+/// A row becomes durable every 20 ms: the waits between two confirms double from 50 ms to the usual second.
+#[test]
+fn the_first_confirms_of_a_term_follow_each_other_sooner() {
+    let mut rig = Rig::new(Shape {
+        batch: 200,
+        ..Shape::plain()
+    });
+    let keys: Vec<_> = (0..200).map(|key| row(0, Some(key))).collect();
+    let mut confirmed = Vec::new();
+    for seq in rig.read(&keys) {
+        rig.durable(&[seq]);
+        while rig.confirm.is_some() {
+            confirmed.push(rig.now);
+            rig.confirms();
+        }
+        rig.wait(SECOND / 50);
+    }
+    let waits: Vec<u64> = confirmed
+        .windows(2)
+        .map(|two| (two[1] - two[0]) * 1000 / SECOND)
+        .collect();
+    let at_least = [50, 100, 200, 400, 800, 1000];
+    assert!(waits.len() >= at_least.len(), "{waits:?}");
+    for (wait, least) in waits.iter().zip(at_least) {
+        assert!((least..least + 21).contains(wait), "{waits:?}");
+    }
+}
+
+/// Killed every 400 ms, in the middle of a long window, while a row becomes durable every 20 ms: most of what was done is
+/// not done again.
+#[test]
+fn a_relay_that_is_killed_more_than_once_a_second_gets_on() {
+    let mut rig = Rig::new(Shape {
+        batch: 10,
+        ..Shape::plain()
+    });
+    let keys: Vec<_> = (0..60).map(|key| row(0, Some(key))).collect();
+    let mut left = rig.commit(&keys);
+    let mut terms = 0;
+    while !left.is_empty() {
+        terms += 1;
+        assert!(terms <= 6, "{} of 60 rows are left", left.len());
+        let mut flying = VecDeque::new();
+        for _ in 0..20 {
+            if rig.fetch.is_some() {
+                rig.fetches();
+                flying.extend(rig.published());
+            }
+            rig.durable(flying.pop_front().as_slice());
+            if rig.confirm.is_some() {
+                rig.confirms();
+            }
+            rig.wait(SECOND / 50);
+        }
+        rig.restart();
+        left = rig.source.would_come_again().collect();
+    }
 }

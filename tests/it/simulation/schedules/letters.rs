@@ -2,6 +2,7 @@
 
 use twinbox::contract::Receipt;
 use twinbox::delivery::FailureKind;
+use twinbox::relay::Notice;
 
 use super::super::clock::SECOND;
 use super::super::faults::Shape;
@@ -105,4 +106,61 @@ fn letters_go_out_up_to_the_first_without_a_body() {
         rig.letters.lanes[&rig.lane(rows[1])].due.is_none(),
         "it waits for a person"
     );
+}
+
+/// Nothing is left of a lane, and nothing more of it arrives: the count tells that it is not blocked.
+#[test]
+fn a_discarded_lane_is_free_although_nothing_of_it_arrives() {
+    let mut rig = Rig::plain();
+    let rows = parked(&mut rig, 2);
+    rig.discard(rows[0], 1);
+    rig.counts();
+    assert_eq!(rig.state.lane_counts().parked, 1, "a letter is left");
+    rig.discard(rows[0], 1);
+    let lane = rig.lane(rows[0]);
+    rig.counts();
+    assert_eq!(rig.state.lane_counts().parked, 0);
+    assert_eq!(rig.told.last(), Some(&Notice::LaneFree(lane)));
+    rig.wait(10 * SECOND);
+    assert_eq!(rig.pick, None, "nobody asks for due lanes any more");
+    let later = rig.read(&[row(0, Some(1))]);
+    assert_eq!(rig.published(), later);
+}
+
+/// The letters of a discarded lane are out: it is free once they are answered, not before.
+#[test]
+fn a_lane_discarded_under_its_letters_is_not_free_by_counting() {
+    let mut rig = Rig::plain();
+    let rows = parked(&mut rig, 2);
+    assert_eq!(released(&mut rig, rows[0]), rows);
+    rig.discard(rows[0], 2);
+    rig.counts();
+    let later = rig.read(&[row(0, Some(1))]);
+    rig.serve();
+    assert!(rig.published().is_empty(), "R1: two of the lane are on their way");
+    rig.durable(&rows);
+    rig.serve();
+    assert_eq!(rig.published(), later);
+    assert_eq!(rig.state.lane_counts().parked, 0);
+}
+
+/// It is free while its destination rests, and nothing of it is left in memory: what comes next is not forgotten.
+#[test]
+fn a_lane_discarded_while_its_destination_rests_goes_on() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&[row(0, Some(1))]);
+    for wait in [31, 20] {
+        rig.fails(rows[0], FailureKind::Destination);
+        rig.wait_served(wait * SECOND);
+    }
+    let other = rig.read(&[row(1, Some(2))]);
+    rig.durable(&other);
+    rig.wait_served(15 * SECOND);
+    assert_eq!(rig.open_letters(rows[0]), rows, "R11: stored while others flow");
+    rig.discard(rows[0], 1);
+    rig.counts();
+    rig.wait_served(SECOND);
+    let later = rig.read(&[row(0, Some(1))]);
+    rig.wait_served(SECOND);
+    assert_eq!(rig.open_letters(later[0]), later);
 }

@@ -196,3 +196,26 @@ fn s13_resting_lanes_do_not_fill_the_budget() {
     assert_eq!(rig.open_letters(hot[0]), hot, "more than 10 of 80");
     assert!(rig.state.unsettled() <= 40, "{} of 80 rest", rig.state.unsettled());
 }
+
+/// Rows name ever-new topics; each is dealt with, and none of them is remembered for ever.
+#[test]
+fn places_that_nothing_speaks_of_are_forgotten() {
+    let mut rig = Rig::plain();
+    let waits = rig.read(&[row(0, Some(1))]);
+    let mut topic = 1;
+    for _ in 0..60 {
+        let rows: Vec<_> = (0..100).map(|key| row(topic + key, Some(key))).collect();
+        topic += 100;
+        let rows = rig.read(&rows);
+        rig.durable(&rows);
+        rig.serve();
+        rig.state.take_tallies();
+        assert!(rig.state.destinations() <= 1_100, "{}", rig.state.destinations());
+    }
+    rig.durable(&waits);
+    let last = rig.read(&[row(0, Some(1))]);
+    assert!(
+        rig.published().ends_with(&last),
+        "the place of a lane on its way was kept"
+    );
+}

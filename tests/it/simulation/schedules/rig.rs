@@ -34,6 +34,7 @@ pub(super) struct Rig {
     pub(super) store: Option<StoreRun>,
     pub(super) pick: Option<(usize, usize)>,
     pub(super) close: Option<Vec<CloseRun>>,
+    pub(super) recheck: Option<Vec<LaneName>>,
     pub(super) told: Vec<Notice>,
     pub(super) ended: Option<&'static str>,
     idle: bool,
@@ -74,6 +75,7 @@ impl Rig {
             store: None,
             pick: None,
             close: None,
+            recheck: None,
             told: Vec::new(),
             ended: None,
             idle: false,
@@ -146,6 +148,7 @@ impl Rig {
             Effect::Store(run) => self.store = Some(run),
             Effect::Pick { lanes, run } => self.pick = Some((lanes, run)),
             Effect::Close(runs) => self.close = Some(runs),
+            Effect::Recheck(lanes) => self.recheck = Some(lanes),
             Effect::Tell(notice) => self.told.push(notice),
             Effect::StepDown => self.ended = Some("stepped down"),
             Effect::Drained => self.ended = Some("drained"),
@@ -233,6 +236,21 @@ impl Rig {
         self.happens(Event::Answered(vec![Answer { ticket, receipt }]));
     }
 
+    /// The publisher is closed: these are durable, everything else on its way was purged.
+    pub(super) fn purged(&mut self, durable: &[Seq]) {
+        let flying = std::mem::take(&mut self.flying).into_iter();
+        let answers = flying.map(|outbound| Answer {
+            ticket: outbound.ticket,
+            receipt: if durable.contains(&outbound.message.position.minor) {
+                Receipt::Durable
+            } else {
+                Receipt::Failed(failure(FailureKind::Unreachable, "Purged"))
+            },
+        });
+        let answers = answers.collect();
+        self.happens(Event::Purged(answers));
+    }
+
     /// A receipt that no publisher would give any more: the checks do not hear of it.
     pub(super) fn late(&mut self, ticket: Ticket, receipt: Receipt) {
         let at = self.moment();
@@ -305,6 +323,14 @@ impl Rig {
     pub(super) fn closes(&mut self) {
         let free = self.close_now();
         self.happens(Event::Closed(free));
+    }
+
+    /// The letter store is asked how many blocked lanes it has, and which are gone when they are fewer.
+    pub(super) fn counts(&mut self) {
+        self.happens(Event::Counted(self.letters.lanes.len() as u64));
+        if let Some(lanes) = self.recheck.take() {
+            self.happens(Event::Gone(self.letters.gone(lanes)));
+        }
     }
 
     /// A lane by the number of one of its rows.
