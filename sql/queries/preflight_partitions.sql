@@ -1,10 +1,17 @@
 -- preflight: partitions
--- How far ahead the outbox has partitions, what fell into the default one, what was detached. By catalogues alone: no
+-- How far ahead the outbox has partitions, what fell into the default one, what was detached, whether this role may make
+-- and drop them. By catalogues alone: no
 -- rights on the tables are needed to ask. No row: it is not made of partitions.
 select
   extract(epoch from max(p.upper) - clock_timestamp())::float8 as ahead,
   coalesce(max(pg_stat_get_live_tuples(p.oid)) filter (where p.kind = 'default'), 0)::bigint as strays,
-  coalesce(array_agg(p.name order by p.name) filter (where p.kind = 'detached'), '{}') as detached
+  coalesce(array_agg(p.name order by p.name) filter (where p.kind = 'detached'), '{}') as detached,
+  (
+    select count(*) = 3
+    from pg_proc f
+    where f.pronamespace = o.relnamespace and f.proname in ('make_partition', 'detach_partition', 'drop_partition')
+      and has_function_privilege(f.oid, 'execute')
+  ) and coalesce(bool_and(has_table_privilege(p.oid, 'delete')) filter (where p.kind = 'default'), true) as may
 from pg_class o
 join lateral (
   select
@@ -22,4 +29,4 @@ join lateral (
      or c.relkind = 'r' and c.relname ~ '^outbox_[0-9]{8}t[0-9]{6}$' and c.relnamespace = o.relnamespace
 ) p on true
 where o.oid = $1::oid and o.relkind = 'p'
-group by o.oid
+group by o.oid, o.relnamespace

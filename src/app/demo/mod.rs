@@ -1,8 +1,8 @@
 //! The demo: a whole relay on this machine, in half a minute, judged by somebody else.
 //!
 //! ```text
-//!  toy application ─▶ PostgreSQL (throwaway) ─▶ relay ─▶ Kafka (librdkafka's mock cluster) ─▶ independent reader
-//!         └── its own table of what it committed ──────────────▶ verdict ◀──────────────────────────┘
+//!  toy application ─▶ PostgreSQL (throwaway) ─▶ two relays ─▶ Kafka (librdkafka's mock cluster) ─▶ independent reader
+//!         └── its own table of what it committed ──────────────▶ verdict ◀───────────────────────────────┘
 //! ```
 //!
 //! Promises: needs no broker, no Docker and no argument; touches no database but its own; the verdict is counted from the
@@ -13,6 +13,7 @@
 mod picky;
 mod postgres;
 mod reader;
+mod relays;
 mod stage;
 mod story;
 mod verdict;

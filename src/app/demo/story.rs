@@ -1,32 +1,31 @@
 //! What happens in the demo, in order: commits, an outage, a poison, a release, the verdict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_postgres::Client;
 
-use super::picky::Picky;
 use super::reader::Reader;
+use super::relays::{self, Leader};
 use super::stage::{DemoError, PARTITIONS, Stage, TOPIC};
 use super::verdict::{Truth, Verdict, judge};
 use super::view::View;
 use super::workload::{self, POISONED, Written};
-use crate::app::assemble::Configured;
-use crate::config::{self, Environment, Root};
+use crate::config::Environment;
 use crate::operate::letters::{Change, Desk as _, Selection, Verb};
-use crate::relay::{self, Control, Outcome, Status};
-use crate::telemetry::Meters;
+use crate::relay::{self, Control, Outcome, RelayState, Status};
 
-/// The relay's name.
-const RELAY: &str = "demo";
 /// How long the broker is away.
 const CUT: Duration = Duration::from_secs(3);
-/// Rounds of changes before, during and after the cut.
-const ROUNDS: i64 = 10;
+/// Rounds of changes in each part of the story.
+const ROUNDS: i64 = 8;
+/// So long the leader has messages under way before it is killed: longer than it takes to write down what it thinks is
+/// settled.
+const HOLD: Duration = Duration::from_millis(1_100);
 /// Anything that takes longer than this is told as a failure.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a condition is looked at, and the view renewed.
@@ -73,6 +72,12 @@ struct Story {
     view: View,
     reader: Reader,
     client: Client,
+    /// The application's other connection: its transactions are open for long.
+    late: Client,
+    /// Leads, until it is killed.
+    leader: Leader,
+    /// Lets the standby begin.
+    begin: Option<oneshot::Sender<()>>,
     mended: Arc<AtomicBool>,
     began: Instant,
     rounds: i64,
@@ -86,11 +91,13 @@ pub async fn run(options: Options, environment: &Environment) -> Result<Report, 
     let view = View::new(options.began, options.live, options.quiet);
     let stage = Stage::start(environment, options.keep).await?;
     view.say("a throwaway PostgreSQL and a mock Kafka cluster are up, tables made");
-    let client = stage.client().await?;
+    let (client, late) = (stage.client().await?, stage.client().await?);
     workload::prepare(&client).await?;
     let reader = Reader::start(&stage.brokers(), TOPIC, PARTITIONS)?;
     let mended = Arc::new(AtomicBool::new(false));
-    let engine = engine(&stage, &mended)?;
+    let relays = relays::Written::new(&stage)?;
+    let standby = relays.standby(&mended)?;
+    let (begin, begun) = oneshot::channel();
     let (drain, draining) = watch::channel(false);
     let (status, seen) = watch::channel(Status::default());
     let control = Control {
@@ -103,6 +110,9 @@ pub async fn run(options: Options, environment: &Environment) -> Result<Report, 
         view,
         reader,
         client,
+        late,
+        leader: relays.leader()?,
+        begin: Some(begin),
         mended,
         began: options.began,
         rounds: 0,
@@ -110,9 +120,17 @@ pub async fn run(options: Options, environment: &Environment) -> Result<Report, 
     let told = async {
         let told = story.tell(&seen).await;
         drain.send_replace(true);
+        // Without a word it would wait for its turn for ever.
+        story.begin = None;
         told
     };
-    let (outcome, told) = tokio::join!(relay::run(engine, control), told);
+    let stands_by = async {
+        match begun.await {
+            Ok(()) => relay::run(standby, control).await,
+            Err(_) => Outcome::Drained,
+        }
+    };
+    let (outcome, told) = tokio::join!(stands_by, told);
     story.view.end();
     let Story {
         stage, reader, client, ..
@@ -126,42 +144,15 @@ pub async fn run(options: Options, environment: &Environment) -> Result<Report, 
     if let Some(directory) = &options.export {
         export(directory, &truth, &records)?;
     }
-    let (rolled_back, first_event) = told?;
+    let (written, first_event) = told?;
     match outcome {
         Outcome::Halted { sentence } => Err(DemoError::Relay(sentence)),
         Outcome::Drained | Outcome::DeadlinePassed => Ok(Report {
             verdict: judge(&truth, &records),
-            rolled_back,
+            rolled_back: written.rolled_back,
             first_event,
         }),
     }
-}
-
-/// The relay, from a configuration as anybody would write it.
-fn engine(stage: &Stage, mended: &Arc<AtomicBool>) -> Result<relay::Engine, DemoError> {
-    let environment: Environment = [("DATABASE_URL", stage.url.as_str())].into_iter().collect();
-    let text = format!(
-        "relays: {{ {RELAY}: {{ to: {{ kafka: {{ brokers: [\"{}\"] }} }}, route: {{ topic: \"{TOPIC}\" }} }} }}",
-        stage.brokers()
-    );
-    let file = std::env::temp_dir().join(format!("twinbox-demo-{}.yaml", uuid::Uuid::new_v4().simple()));
-    std::fs::write(&file, text)?;
-    let loaded = config::load(std::slice::from_ref(&file), &environment, &[]);
-    std::fs::remove_file(&file)?;
-    let root: Root = loaded.map_err(|problems| DemoError::Relay(problems.to_string()))?.root;
-    let relay = root
-        .relays
-        .get(RELAY)
-        .ok_or_else(|| DemoError::Relay("the configuration lost it".to_owned()))?;
-    let configured = Configured {
-        name: RELAY,
-        root: &root,
-        relay,
-        environment: &environment,
-    };
-    let broker = configured.broker().map_err(DemoError::Relay)?;
-    let picky = Arc::new(Picky::new(broker, Arc::clone(mended)));
-    configured.engine(picky, Meters::silent()).map_err(DemoError::Relay)
 }
 
 fn export(directory: &std::path::Path, truth: &[Truth], records: &[super::verdict::Seen]) -> Result<(), DemoError> {
@@ -182,25 +173,26 @@ fn export(directory: &std::path::Path, truth: &[Truth], records: &[super::verdic
 // === impl Story ===
 
 impl Story {
-    /// Tells the story; answers rolled-back transactions and the time to the first event.
-    async fn tell(&mut self, status: &watch::Receiver<Status>) -> Result<(usize, Duration), DemoError> {
-        let mut written = self.write("writing: every seventh transaction rolls back").await?;
+    /// Tells the story; answers what was written, and the time to the first event.
+    async fn tell(&mut self, status: &watch::Receiver<Status>) -> Result<(Written, Duration), DemoError> {
+        let mut written = self
+            .write("writing: every seventh transaction rolls back, one stays open while the others commit")
+            .await?;
         let mut seen = self.reader.seen.clone();
         self.wait("the first event at the reader", || !seen.borrow_and_update().is_empty())
             .await?;
         let first_event = self.began.elapsed();
         self.view.say("events arrive at an independent reader");
+        // Without a receiver the relay has ended already, and the wait says so.
+        let _ = self.begin.take().map(|begin| begin.send(()));
+        self.wait("the second relay to stand by", || {
+            status.borrow().state == RelayState::Standby
+        })
+        .await?;
+        self.view.say("a second relay of the same name stands by");
 
-        self.view
-            .say("the broker is cut for 3 s; the application goes on committing");
-        self.stage.cut(true)?;
-        let cut = tokio::time::sleep(CUT);
-        let during = self.write("writing during the outage: rows wait in the table").await?;
-        cut.await;
-        self.stage.cut(false)?;
-        self.view.say("the broker is back");
-
-        let poison = workload::poison(&mut self.client).await?;
+        written += self.outage(status).await?;
+        written += workload::poison(&mut self.client).await?;
         self.view.say(&format!(
             "{POISONED} wrote a message that the broker refuses, and one behind it"
         ));
@@ -209,13 +201,9 @@ impl Story {
         self.view.say(&format!(
             "{POISONED} is parked with its messages in order; the other keys flow on"
         ));
-        let after = self
+        written += self
             .write("writing on: the parked key's messages queue behind it")
             .await?;
-        for part in [during, poison, after] {
-            written.committed += part.committed;
-            written.rolled_back += part.rolled_back;
-        }
 
         self.mended.store(true, Ordering::Relaxed);
         let released = self.release().await?;
@@ -223,13 +211,43 @@ impl Story {
             "mended, and released: {released} key goes out again, in order"
         ));
         let expected = written.committed;
-        self.wait("every committed event at the reader", || {
-            seen.borrow_and_update().len() >= expected
-        })
-        .await?;
-        self.wait("the parked key to be free", || status.borrow().lanes.parked == 0)
+        let arrived = self
+            .wait("every committed event at the reader", || {
+                let ids: HashSet<_> = seen.borrow_and_update().iter().map(|record| record.id).collect();
+                ids.len() >= expected
+            })
+            .await;
+        match arrived {
+            // What does not arrive any more is lost, and the verdict counts it.
+            Err(DemoError::Waited(_)) => self.view.say("some committed events never arrived"),
+            arrived => {
+                arrived?;
+                self.wait("the parked key to be free", || status.borrow().lanes.parked == 0)
+                    .await?;
+            }
+        }
+        Ok((written, first_event))
+    }
+
+    /// The broker goes away, and the leading relay dies with messages under way.
+    async fn outage(&mut self, status: &watch::Receiver<Status>) -> Result<Written, DemoError> {
+        self.stage.cut(true)?;
+        self.view
+            .say("the broker is cut for 3 s; the application goes on committing");
+        let cut = tokio::time::sleep(CUT);
+        let mut written = self.write("writing during the outage: rows wait in the table").await?;
+        tokio::time::sleep(HOLD).await;
+        self.leader.kill()?;
+        self.view
+            .say("the leading relay is killed (SIGKILL) with messages under way");
+        self.wait("the standby to lead", || status.borrow().state == RelayState::Leading)
             .await?;
-        Ok((written.rolled_back, first_event))
+        self.view.say("the standby leads");
+        written += self.write("writing on").await?;
+        cut.await;
+        self.stage.cut(false)?;
+        self.view.say("the broker is back");
+        Ok(written)
     }
 
     /// `twinbox letters release --key order-5`; how many keys it let go.
@@ -250,13 +268,13 @@ impl Story {
     async fn write(&mut self, what: &str) -> Result<Written, DemoError> {
         self.view.say(what);
         let mut written = Written::default();
+        workload::begin_late(&self.late).await?;
         for _ in 0..ROUNDS {
-            let round = workload::round(&mut self.client, self.rounds).await?;
+            written += workload::round(&mut self.client, self.rounds).await?;
             self.rounds += 1;
-            written.committed += round.committed;
-            written.rolled_back += round.rolled_back;
             self.look().await?;
         }
+        written += workload::commit_late(&self.late).await?;
         Ok(written)
     }
 

@@ -1,11 +1,13 @@
 //! The demo's toy application: orders that change, each change one transaction with one event.
 //!
 //! Promises: an event and its row in `demo.truth` commit together or not at all; the numbers of a key have no gap and grow
-//! in commit order, because the order's row is locked before anything else happens; some transactions roll back on purpose.
+//! in commit order, because the order's row is locked before anything else happens; some transactions roll back on purpose,
+//! and some commit long after rows that others wrote later.
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, GenericClient};
 use uuid::Uuid;
 
 use super::verdict::Truth;
@@ -16,6 +18,8 @@ pub(super) const KEYS: u8 = 8;
 pub(super) const POISONED: &str = "order-5";
 /// What that event says.
 pub(super) const POISON: &str = "poison-pill";
+/// The order that changes in transactions which are open while others commit.
+const LATE: &str = "order-late";
 /// Every so many transactions one rolls back.
 const ROLL_BACK_EVERY: i64 = 7;
 /// Pause between two transactions of one writer.
@@ -37,6 +41,15 @@ pub(super) struct Written {
     pub(super) rolled_back: usize,
 }
 
+// === impl Written ===
+
+impl AddAssign for Written {
+    fn add_assign(&mut self, more: Self) {
+        self.committed += more.committed;
+        self.rolled_back += more.rolled_back;
+    }
+}
+
 /// The name of an order.
 pub(super) fn key(index: u8) -> String {
     format!("order-{index}")
@@ -46,10 +59,15 @@ pub(super) fn key(index: u8) -> String {
 pub(super) async fn prepare(client: &Client) -> Result<(), Error> {
     client.batch_execute(TABLES).await?;
     for index in 0..KEYS {
-        client
-            .execute("insert into demo.orders (name) values ($1)", &[&key(index)])
-            .await?;
+        add(client, &key(index)).await?;
     }
+    add(client, LATE).await
+}
+
+async fn add(client: &Client, order: &str) -> Result<(), Error> {
+    client
+        .execute("insert into demo.orders (name) values ($1)", &[&order])
+        .await?;
     Ok(())
 }
 
@@ -59,11 +77,10 @@ pub(super) async fn round(client: &mut Client, round: i64) -> Result<Written, Er
     for (turn, index) in (round * i64::from(KEYS) + 1..).zip(0..KEYS) {
         let commit = turn % ROLL_BACK_EVERY != 0;
         change(client, &key(index), "paid", commit).await?;
-        if commit {
-            written.committed += 1;
-        } else {
-            written.rolled_back += 1;
-        }
+        written += Written {
+            committed: usize::from(commit),
+            rolled_back: usize::from(!commit),
+        };
         tokio::time::sleep(PACE).await;
     }
     Ok(written)
@@ -79,10 +96,34 @@ pub(super) async fn poison(client: &mut Client) -> Result<Written, Error> {
     })
 }
 
-/// What an application does: lock its row, change it, add the event, commit.
+/// A change that is written now and committed by [`commit_late`]: rows of others overtake its place in the table.
+pub(super) async fn begin_late(client: &Client) -> Result<(), Error> {
+    client.batch_execute("begin").await?;
+    write(client, LATE, "late").await
+}
+
+/// Commits what [`begin_late`] wrote.
+pub(super) async fn commit_late(client: &Client) -> Result<Written, Error> {
+    client.batch_execute("commit").await?;
+    Ok(Written {
+        committed: 1,
+        rolled_back: 0,
+    })
+}
+
 async fn change(client: &mut Client, order: &str, what: &str, commit: bool) -> Result<(), Error> {
-    let id = Uuid::new_v4();
     let transaction = client.transaction().await?;
+    write(&transaction, order, what).await?;
+    if commit {
+        transaction.commit().await
+    } else {
+        transaction.rollback().await
+    }
+}
+
+/// What an application does in its transaction: lock its row, change it, add the event.
+async fn write(transaction: &impl GenericClient, order: &str, what: &str) -> Result<(), Error> {
+    let id = Uuid::new_v4();
     let locked = transaction
         .query_one(
             "update demo.orders set changes = changes + 1 where name = $1 returning changes",
@@ -94,11 +135,7 @@ async fn change(client: &mut Client, order: &str, what: &str, commit: bool) -> R
     transaction
         .execute("insert into demo.truth values ($1, $2, $3)", &[&id, &order, &number])
         .await?;
-    if commit {
-        transaction.commit().await
-    } else {
-        transaction.rollback().await
-    }
+    Ok(())
 }
 
 /// What really happened, from the application's own table.

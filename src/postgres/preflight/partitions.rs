@@ -18,6 +18,8 @@ pub(super) struct Partitions {
     strays: i64,
     /// Detached, and not dropped.
     detached: Vec<String>,
+    /// This role may make and drop them.
+    may: bool,
 }
 
 /// What to think of it; no partitions = a plain table. `wanted`: the relay is to drop them.
@@ -54,6 +56,7 @@ impl Partitions {
             ahead: row.get("ahead"),
             strays: row.get("strays"),
             detached: row.get("detached"),
+            may: row.get("may"),
         }
     }
 
@@ -78,6 +81,11 @@ impl Partitions {
                 "partitions made ahead",
                 "start the relay: whoever leads makes them".to_owned(),
             );
+        }
+        if wanted && !self.may {
+            let observed = format!("this role may not make and drop partitions of {schema}.outbox: it grows");
+            let fix = "twinbox migrate --roles, then: grant twinbox_relay to \"the role in database.url\";".to_owned();
+            warn(observed, "the rights of twinbox_relay", fix);
         }
         if self.strays > STRAYS_MAX {
             let observed = format!(
@@ -118,6 +126,7 @@ mod tests {
             ahead: Some(3600.0),
             strays: 0,
             detached: Vec::new(),
+            may: true,
         };
         assert_eq!(grades(None, false), []);
         assert_eq!(grades(None, true), [Grade::Fail]);
@@ -130,6 +139,10 @@ mod tests {
             },
             Partitions {
                 ahead: Some(-1.0),
+                ..good.clone()
+            },
+            Partitions {
+                may: false,
                 ..good.clone()
             },
             Partitions {

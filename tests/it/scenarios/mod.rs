@@ -7,6 +7,7 @@ mod bad_rows;
 mod config_check_five;
 #[cfg(feature = "faults")]
 mod crash_points;
+mod demo;
 mod doctor;
 mod drain;
 mod golden_debezium;

@@ -358,3 +358,20 @@ async fn ten_at_once_make_and_drop_while_no_insert_fails() {
     .await;
     rig.end().await;
 }
+
+/// What is done to the table as a whole, is done to all of its partitions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_another_cluster_are_rebased_in_all_partitions() {
+    let Some(rig) = Rig::with("partitions_rebase", |options| options.partitions = true).await else {
+        return;
+    };
+    rig.partition(-3 * HOUR, -2 * HOUR).await;
+    for hour in [3, 0] {
+        rig.run(&row(hour, "k")).await;
+    }
+    rig.run("update twinbox.outbox set xid = '4000000000'").await;
+    assert_eq!(rig.value::<i64>("select twinbox.rebase()").await, 2);
+    let (_lease, _held, mut opened) = take(&rig.outbox).await;
+    assert_eq!(read_until(opened.source.as_mut(), 2).await.len(), 2);
+    rig.end().await;
+}

@@ -20,6 +20,18 @@ async fn idle_for(opened: &mut twinbox::contract::Opened, time: Duration) -> usi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sleeping_relay_is_woken_and_asks_little() {
     let Some(rig) = Rig::new("sleeping").await else { return };
+    sleeps_and_is_woken(rig).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_into_partitions_wake_it_too() {
+    let Some(rig) = Rig::partitioned("sleeping_partitions").await else {
+        return;
+    };
+    sleeps_and_is_woken(rig).await;
+}
+
+async fn sleeps_and_is_woken(rig: Rig) {
     let (_lease, _held, mut opened) = start(&rig).await;
     assert!(read_all(opened.source.as_mut(), ROOM).await.is_empty());
     idle_for(&mut opened, Duration::from_millis(500)).await;

@@ -28,6 +28,31 @@ async fn site(test: &str, payload: Payload, table: &str) -> Option<(Scratch, Dir
     Some((scratch, owner))
 }
 
+/// The copy lands in partitions as it does in a plain table.
+#[tokio::test]
+async fn rows_are_copied_into_partitions() {
+    let Some(scratch) = Scratch::new("rows_are_copied_into_partitions").await else {
+        return;
+    };
+    let asked = Options {
+        partitions: true,
+        ..options()
+    };
+    let mut owner = scratch.migrated(&asked).await;
+    let table = format!("create schema shop; {DEBEZIUM}; {}", event("old", "{}"));
+    owner.client().batch_execute(&table).await.expect("made");
+    let wanted = adoption("shop.outbox", Profile::Debezium, "");
+    let done = adopt::adopt(owner.client_mut(), &schema("twinbox"), &wanted).await;
+    assert_eq!(done.expect("adopted").rows, 1);
+    owner
+        .client()
+        .batch_execute(&event("new", "{}"))
+        .await
+        .expect("written");
+    assert_eq!(copied(&owner).await, ["old placed", "new placed"]);
+    scratch.drop().await;
+}
+
 fn adoption(table: &str, profile: Profile, columns: &str) -> Adoption {
     let table = TableName::parse(table).expect("a name");
     Adoption {

@@ -26,13 +26,12 @@ struct Site {
 impl Site {
     /// Tables, roles, and a login that may do what a relay may.
     async fn new(test: &str) -> Option<Self> {
+        Self::with(test, options()).await
+    }
+
+    async fn with(test: &str, options: Options) -> Option<Self> {
         let scratch = Scratch::new(test).await?;
-        let owner = scratch
-            .migrated(&Options {
-                roles: true,
-                ..options()
-            })
-            .await;
+        let owner = scratch.migrated(&Options { roles: true, ..options }).await;
         let login = format!("{}_relay", scratch.name);
         let make = format!("create role {login} login in role twinbox_relay");
         owner.client().batch_execute(&make).await.expect("made");
@@ -130,6 +129,45 @@ const HARM: [(&str, &str, &str, Grade); 11] = [
         Grade::Warn,
     ),
 ];
+
+#[tokio::test]
+async fn partitions_are_looked_at() {
+    let asked = Options {
+        partitions: true,
+        ..options()
+    };
+    let Some(site) = Site::with("partitions_are_looked_at", asked).await else {
+        return;
+    };
+    let dropping = Wanted {
+        partitions: true,
+        ..wanted(TableName::new("twinbox", "outbox"))
+    };
+    let told = async |wanted: &Wanted| {
+        let found = preflight::findings(&site.relay, wanted).await;
+        let tables = found.into_iter().filter(|finding| finding.id == "PG-TABLE");
+        let told = tables.filter(|finding| finding.grade >= Grade::Warn);
+        told.map(|finding| finding.observed).collect::<Vec<_>>().join("; ")
+    };
+    let owner = site.owner.client();
+    assert!(told(&dropping).await.contains("no partition for now"));
+    owner
+        .batch_execute("select twinbox.make_partition()")
+        .await
+        .expect("made");
+    assert_eq!(told(&dropping).await, "");
+    assert!(
+        told(&wanted(TableName::new("twinbox", "outbox")))
+            .await
+            .contains("deletes its rows one by one")
+    );
+    let detach =
+        "do $$ declare p text; begin select o.partition into p from twinbox.outbox_partition o where lower is not null;
+        execute format('alter table twinbox.outbox detach partition twinbox.%I', p); end $$";
+    owner.batch_execute(detach).await.expect("detached");
+    assert!(told(&dropping).await.contains("is detached"));
+    site.end().await;
+}
 
 #[tokio::test]
 async fn what_is_wrong_with_the_outbox_is_found() {

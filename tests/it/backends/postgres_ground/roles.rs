@@ -15,13 +15,12 @@ struct Site {
 
 impl Site {
     async fn new(test: &str) -> Option<Self> {
+        Self::with(test, options()).await
+    }
+
+    async fn with(test: &str, options: Options) -> Option<Self> {
         let scratch = Scratch::new(test).await?;
-        let owner = scratch
-            .migrated(&Options {
-                roles: true,
-                ..options()
-            })
-            .await;
+        let owner = scratch.migrated(&Options { roles: true, ..options }).await;
         Some(Self { scratch, owner })
     }
 
@@ -113,6 +112,58 @@ async fn enqueue_answers_the_id_that_it_wrote() {
     let written = format!("select count(*) from twinbox.outbox where id = '{null_id}' and xid is not null");
     assert_eq!(value::<i64>(client, &written).await, 1);
     site.end(&[]).await;
+}
+
+#[tokio::test]
+async fn a_relay_makes_and_drops_partitions_only_through_the_owner() {
+    let partitions = Options {
+        partitions: true,
+        ..options()
+    };
+    let Some(site) = Site::with("a_relay_makes_and_drops_partitions_only_through_the_owner", partitions).await else {
+        return;
+    };
+    let owner = site.owner.client();
+    let day = "select twinbox.make_partition(); select twinbox.detach_partition(); select twinbox.drop_partition();
+        select from twinbox.outbox_partition; select from twinbox.outbox; delete from twinbox.outbox_default";
+    let relay = site.login("twinbox_relay").await;
+    relay.client().batch_execute(day).await.expect("a relay's day");
+    let made: String = value(
+        owner,
+        "select partition::text from twinbox.outbox_partition where lower is not null limit 1",
+    )
+    .await;
+    for statement in [
+        format!("drop table twinbox.{made}"),
+        format!("alter table twinbox.outbox detach partition twinbox.{made}"),
+        format!("select from twinbox.{made}"),
+        format!("truncate twinbox.{made}"),
+        "truncate twinbox.outbox_default".to_owned(),
+        "insert into twinbox.outbox_default (seq, aggregatetype, type) values (1, 'a', 't')".to_owned(),
+        format!("select twinbox.partition_is_settled('{made}')"),
+    ] {
+        let code = refused(relay.client(), &statement).await;
+        assert_eq!(code, INSUFFICIENT_PRIVILEGE, "{statement}");
+    }
+    let app = site.login("twinbox_app").await;
+    let insert = "insert into twinbox.outbox (aggregatetype, type) values ('a', 't'); select twinbox.enqueue('a', 'k', 't', '{}')";
+    app.client().batch_execute(insert).await.expect("its right");
+    for statement in [
+        "select twinbox.make_partition()",
+        "select twinbox.detach_partition()",
+        "select twinbox.drop_partition()",
+        "select from twinbox.outbox_partition",
+        "insert into twinbox.outbox_default (seq, aggregatetype, type) values (1, 'a', 't')",
+        "insert into twinbox.outbox (aggregatetype, type, created_at) values ('a', 't', '2020-01-01')",
+    ] {
+        assert_eq!(
+            refused(app.client(), statement).await,
+            INSUFFICIENT_PRIVILEGE,
+            "{statement}"
+        );
+    }
+    drop((relay, app));
+    site.end(&["twinbox_app", "twinbox_relay"]).await;
 }
 
 #[tokio::test]
