@@ -28,3 +28,4 @@ mod thin_path;
 mod told;
 mod traces;
 mod two_relays_one_outbox;
+mod woken;
