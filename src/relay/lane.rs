@@ -154,7 +154,9 @@ impl Lane {
         }
         self.width = 1;
         self.failures = self.failures.saturating_add(1);
-        self.failing_since.get_or_insert(now);
+        // What failed has pinned the watermark since it was handed over; what was not, since now (R11).
+        let begun = self.handed_over.filter(|_| !left.is_empty()).unwrap_or(now);
+        self.failing_since.get_or_insert(begun);
         self.failed_at = Some(now);
         self.last_failure = Some(failure);
     }

@@ -65,10 +65,11 @@ impl State {
         }
     }
 
+    /// A wait for an answer, failures and the rest of a destination follow on each other: the first of them counts.
     fn pinned_since(&self, id: LaneId) -> Option<Instant> {
         let lane = &self.lanes[id as usize];
-        lane.failing_since
-            .or(lane.handed_over.filter(|_| !lane.run.is_empty()))
-            .or(self.places.all[lane.place as usize].rests_since)
+        let in_flight = lane.handed_over.filter(|_| !lane.run.is_empty());
+        let rest = self.places.all[lane.place as usize].rests_since;
+        [lane.failing_since, in_flight, rest].into_iter().flatten().min()
     }
 }

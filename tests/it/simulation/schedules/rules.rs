@@ -1,6 +1,6 @@
 //! R1 to R11, each by its name. The bench checks all of them after every step; here each one decides.
 
-use twinbox::contract::Receipt;
+use twinbox::contract::{Outbound, Receipt};
 use twinbox::delivery::{Cause, FailureKind};
 use twinbox::relay::Event;
 
@@ -219,6 +219,55 @@ fn r11_what_pins_the_watermark_for_a_minute_while_others_flow_is_stored() {
     assert_eq!(rig.open_letters(rows[0]), rows);
     assert_eq!(rig.letters.lanes[&rig.lane(rows[0])].cause, Cause::Destination);
     assert!(rig.state.watermark() > rig.source.position(rows[1]));
+}
+
+/// No answer for 50 s, then failures: the watermark is pinned since the hand-over, not since the first failure.
+#[test]
+fn r11_the_wait_for_an_answer_counts_too() {
+    let mut rig = Rig::plain();
+    let rows = rig.read(&[row(0, Some(1))]);
+    for round in 0..14 {
+        let flies = |outbound: &Outbound| outbound.message.position.minor == rows[0];
+        if round >= 10 && rig.flying.iter().any(flies) {
+            rig.fails(rows[0], FailureKind::Unreachable);
+        }
+        let other = rig.read(&[row(1, Some(2))]);
+        rig.durable(&other);
+        rig.wait_served(5 * SECOND);
+    }
+    assert_eq!(rig.open_letters(rows[0]), rows);
+}
+
+/// Twelve lanes probe a destination that rests, one after the other: the last is pinned since the rest began, not
+/// since its own first failure.
+#[test]
+fn r11_the_rest_of_a_destination_counts_too() {
+    let mut rig = Rig::plain();
+    let mut rows = rig.read(&[row(0, Some(1))]);
+    rig.fails(rows[0], FailureKind::Unreachable);
+    rows.extend((2..13).flat_map(|key| rig.read(&[row(0, Some(key))])));
+    rig.published();
+    let mut tried = Vec::new();
+    for tenth in 0..700 {
+        let probes = rig.flying.iter().map(|outbound| outbound.message.position.minor);
+        for probe in probes.collect::<Vec<_>>() {
+            tried.push((probe, rig.now));
+            rig.fails(probe, FailureKind::Unreachable);
+        }
+        if tenth % 50 == 0 {
+            let other = rig.read(&[row(1, Some(1))]);
+            rig.durable(&other);
+        }
+        rig.wait_served(SECOND / 10);
+    }
+    let last = tried
+        .iter()
+        .find(|(seq, _)| *seq == rows[11])
+        .expect("it was the probe");
+    assert!(last.1 > 40 * SECOND, "late: {tried:?}");
+    for seq in rows {
+        assert_eq!(rig.open_letters(seq), [seq]);
+    }
 }
 
 #[test]
