@@ -20,6 +20,8 @@ mod ledger_itself;
 mod ledger_over_bad_links;
 mod ledger_under_faults;
 mod ledger_without_faults;
+#[cfg(feature = "faults")]
+mod liveness;
 mod one_rejected_key;
 mod outages;
 mod take_over;
