@@ -60,6 +60,8 @@ mod armed {
     /// How long a frozen process sleeps: past any lease of a test.
     const FREEZE: Duration = Duration::from_secs(20);
     const DELAY: Duration = Duration::from_secs(2);
+    /// How long a loop hangs: past what liveness allows.
+    const STALL: Duration = Duration::from_secs(60);
 
     struct Armed {
         name: String,
@@ -122,6 +124,7 @@ mod armed {
             "panic" => panic!("a planted panic"),
             "freeze" => std::thread::sleep(FREEZE),
             "delay" => std::thread::sleep(DELAY),
+            "stall" => std::thread::sleep(STALL),
             _ => std::process::abort(),
         }
     }

@@ -11,7 +11,7 @@ use crate::contract::Broker;
 use crate::delivery::guarantee::{self, Facts, Guarantee, Level};
 use crate::delivery::{RestPolicy, Router};
 use crate::postgres::{Connector, PostgresOutbox, RelayOptions, Schema, Session, Start, Target};
-use crate::relay::{self, DeadLetter, Engine, Settings};
+use crate::relay::{self, DeadLetter, Engine, Pulses, Settings};
 use crate::telemetry::{Meters, Spans};
 
 /// One relay of a configuration, and where its secrets are looked up.
@@ -93,6 +93,7 @@ impl Configured<'_> {
             lease: self.relay.lease.get(),
             meters,
             spans: Spans::silent(),
+            pulses: Pulses::new(super::supervise::now().into_std()),
         })
     }
 

@@ -49,14 +49,17 @@ pub async fn run(process: Process, root: &Root, origin: &str) -> Result<Ending, 
     );
     let drain = Drain::new(false);
     let deadline = root.drain.deadline.get();
+    let own = process.engines.iter();
+    let mut pulses: Vec<_> = own.flat_map(|engine| engine.pulses.named(&engine.name)).collect();
     let (engines, relays) = cast(process.engines, root, &drain);
     gauges::register(&process.exports.meter(), &relays);
     let pulse = Pulse::new(supervise::now().into_std());
+    pulses.push(("the supervisor".to_owned(), pulse.clone()));
     let admin = Admin {
         token: process.token,
         strict: root.admin.readiness == Readiness::Strict,
         relays,
-        pulses: vec![("the supervisor".to_owned(), pulse.clone())],
+        pulses,
         drain: drain.clone(),
         exports: process.exports.clone(),
         desk: process.desk,

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::run::now;
+use super::run::{alive, now};
 use crate::contract::{Lease, StoreError};
+use crate::telemetry::Pulse;
 
 /// How long giving up may take; the lease ends by itself otherwise.
 const RESIGN_DEADLINE: Duration = Duration::from_secs(2);
@@ -36,10 +37,11 @@ pub(super) struct Keeper {
     clippy::disallowed_methods,
     reason = "the engine's own task; its handle joins or aborts it"
 )]
-pub(super) fn keep(lease: Box<dyn Lease>, length: Duration, trusted_until: Instant) -> Keeper {
+pub(super) fn keep(lease: (Box<dyn Lease>, &Pulse), length: Duration, trusted_until: Instant) -> Keeper {
+    let (lease, pulse) = lease;
     let (tell, trust) = watch::channel(Trust::Until(trusted_until));
     let (resign, resigning) = oneshot::channel();
-    let task = tokio::spawn(renew(lease, length / 3, tell, resigning));
+    let task = tokio::spawn(alive(pulse.clone(), renew(lease, length / 3, tell, resigning)));
     Keeper { trust, resign, task }
 }
 

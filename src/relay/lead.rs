@@ -14,7 +14,7 @@ use super::event::{Effect, Event, Notice};
 use super::keeper::{Keeper, Trust};
 use super::lookout::{Lookout, Remembering};
 use super::reader::{Ask, Reader, Told};
-use super::run::{Control, Engine, last_error, moment, now, tell_failure, tell_store_error, wall_clock};
+use super::run::{Control, Engine, beating, last_error, moment, now, tell_failure, tell_store_error, wall_clock};
 use super::state::State;
 use super::status::RelayState;
 use super::step::step;
@@ -84,19 +84,20 @@ struct Term<'a> {
 
 /// Leads until something ends it.
 pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, keeper: &Keeper) -> Left {
-    let (opened, blocked) = match open(engine, held).await {
+    let turns = &engine.pulses.turns;
+    let (opened, blocked) = match beating(turns, open(engine, held)).await {
         Ok(opened) => opened,
         Err(error) => return refused(engine, control, error),
     };
     for told in &opened.told {
         tell_store_error(engine, control, told);
     }
-    let known = match opened.destinations.known().await {
+    let known = match beating(turns, opened.destinations.known()).await {
         Ok(known) => known,
         Err(error) => return refused(engine, control, error),
     };
     engine.broker.remember(known);
-    let publisher = match engine.broker.publisher().await {
+    let publisher = match beating(turns, engine.broker.publisher()).await {
         Ok(publisher) => publisher,
         Err(failure) => return Left::Away(failure),
     };
@@ -106,11 +107,11 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, ke
         status.last_error = None;
     });
     let published_before = control.status.borrow().published;
-    let _upkeep = Upkeeper::start(opened.upkeep);
+    let _upkeep = Upkeeper::start(opened.upkeep, engine.pulses.upkeep.clone());
     let mut term = Term {
         state: State::new((engine.settings)(), blocked),
         effects: Vec::new(),
-        reader: Reader::start(opened.source, (engine.meters.clone(), engine.spans.clone())),
+        reader: Reader::start(opened.source, engine),
         census: Census::new(Arc::clone(&opened.letters), now()),
         letters: opened.letters,
         desk: None,
@@ -128,7 +129,7 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, ke
         control,
     };
     let left = term.go(keeper).await;
-    term.close(left).await
+    beating(turns, term.close(left)).await
 }
 
 async fn open(engine: &Engine, held: &Held) -> Result<(Opened, Vec<crate::delivery::LaneName>), StoreError> {
@@ -166,6 +167,7 @@ impl Term<'_> {
             if let Some(left) = self.left.take() {
                 return left;
             }
+            self.engine.pulses.turns.beat(now());
             self.report();
             match self.hear(&mut trust).await {
                 Heard::Trust(trust) => self.trusted(trust),

@@ -24,6 +24,7 @@ mod pinned;
 mod place;
 mod places;
 mod plan;
+mod pulses;
 mod reader;
 mod run;
 mod state;
@@ -35,6 +36,7 @@ mod upkeep;
 
 pub use event::{Effect, Event, Notice};
 pub use place::Tally;
+pub use pulses::Pulses;
 pub use run::{Control, Engine, Outcome, run};
 pub use state::{DeadLetter, OnReject, Settings, State};
 pub use status::{LaneCounts, LastError, Loss, RelayState, Status};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::run::{now, wall_clock};
+use super::run::{Engine, alive, now, wall_clock};
 use crate::contract::{Backlog, Page, Progress, Room, Source, StoreError};
 use crate::telemetry::{Meters, Spans};
 
@@ -45,10 +45,12 @@ pub(super) struct Reader {
 
 impl Reader {
     #[expect(clippy::disallowed_methods, reason = "the engine's own task; close joins it")]
-    pub(super) fn start(source: Box<dyn Source>, told_to: (Meters, Spans)) -> Self {
+    pub(super) fn start(source: Box<dyn Source>, engine: &Engine) -> Self {
         let (asks, asked) = mpsc::channel(ASKS_MAX);
         let (tell, told) = mpsc::channel(ASKS_MAX);
-        let task = tokio::spawn(read((source, told_to), asked, tell));
+        let told_to = (engine.meters.clone(), engine.spans.clone());
+        let reading = read((source, told_to), asked, tell);
+        let task = tokio::spawn(alive(engine.pulses.reading.clone(), reading));
         Self { asks, told, task }
     }
 

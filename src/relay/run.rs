@@ -15,11 +15,12 @@ use tokio::sync::watch;
 
 use super::keeper::{self, Keeper};
 use super::lead::{self, Left};
+use super::pulses::Pulses;
 use super::state::Settings;
 use super::status::{LastError, Loss, RelayState, Status};
 use crate::contract::{Broker, Held, Lease, Outbox, StoreError};
 use crate::delivery::{Failure, FailureKind, Moment};
-use crate::telemetry::{Meters, Spans};
+use crate::telemetry::{Meters, Pulse, Spans};
 
 /// How often a standby tries for the lease: half of what a hand-over may take after the leader's session is gone.
 const STANDBY_EVERY: Duration = Duration::from_millis(500);
@@ -27,6 +28,9 @@ const STANDBY_EVERY: Duration = Duration::from_millis(500);
 const AWAY_FIRST: Duration = Duration::from_millis(100);
 /// The longest of them.
 const AWAY_MAX: Duration = Duration::from_secs(5);
+
+/// How often who waits for the outside beats.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// What a relay needs of the world.
 pub struct Engine {
@@ -44,6 +48,8 @@ pub struct Engine {
     pub meters: Meters,
     /// What it does in batches, for a collector.
     pub spans: Spans,
+    /// Whether its loops turn.
+    pub pulses: Pulses,
 }
 
 /// How the process steers it and hears of it.
@@ -73,6 +79,7 @@ pub enum Outcome {
 
 /// Runs a relay until it is drained or halts.
 pub async fn run(engine: Engine, mut control: Control) -> Outcome {
+    let _running = engine.pulses.turns.running(now());
     let mut failures = 0_u32;
     loop {
         let Some((lease, held, asked_at)) = stand_by(&engine, &mut control).await else {
@@ -80,16 +87,16 @@ pub async fn run(engine: Engine, mut control: Control) -> Outcome {
         };
         crate::point!("lease.acquired");
         tracing::info!(relay = engine.name, epoch = held.epoch, "lease taken");
-        let keeper = keeper::keep(lease, engine.lease, asked_at + held.trust);
+        let keeper = keeper::keep((lease, &engine.pulses.lease), engine.lease, asked_at + held.trust);
         let began = now();
         let left = lead::lead(&engine, &mut control, &held, &keeper).await;
-        match leave(&engine, &control, left, keeper).await {
+        match beating(&engine.pulses.turns, leave(&engine, &control, left, keeper)).await {
             Some(outcome) => return outcome,
             None if began.elapsed() < AWAY_MAX => failures = failures.saturating_add(1),
             None => failures = 0,
         }
         if failures > 0 {
-            pause(&mut control, backoff(failures)).await;
+            beating(&engine.pulses.turns, pause(&mut control, backoff(failures))).await;
         }
     }
 }
@@ -143,7 +150,7 @@ async fn stand_by(engine: &Engine, control: &mut Control) -> Option<(Box<dyn Lea
             return None;
         }
         let asked_at = now();
-        let wait = match lease.acquire().await {
+        let wait = match beating(&engine.pulses.turns, lease.acquire()).await {
             Ok(Some(held)) => return Some((lease, held, asked_at)),
             Ok(None) => {
                 failures = 0;
@@ -156,7 +163,7 @@ async fn stand_by(engine: &Engine, control: &mut Control) -> Option<(Box<dyn Lea
                 backoff(failures)
             }
         };
-        pause(control, wait).await;
+        beating(&engine.pulses.turns, pause(control, wait)).await;
     }
 }
 
@@ -252,6 +259,23 @@ pub(super) fn tell_broker_back(engine: &Engine, control: &Control) {
         status.ready = true;
         status.last_error = None;
     });
+}
+
+/// Waits for something outside: beats as long as it is polled.
+pub(super) async fn beating<T>(pulse: &Pulse, outside: impl Future<Output = T>) -> T {
+    let mut outside = std::pin::pin!(outside);
+    loop {
+        pulse.beat(now());
+        if let Ok(answer) = tokio::time::timeout(BEAT, &mut outside).await {
+            return answer;
+        }
+    }
+}
+
+/// The whole life of a task whose every wait is for something outside.
+pub(super) async fn alive<T>(pulse: Pulse, task: impl Future<Output = T>) -> T {
+    let _running = pulse.running(now());
+    beating(&pulse, task).await
 }
 
 /// Time and chance for one step.

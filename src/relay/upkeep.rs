@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
+use super::run::alive;
 use crate::contract::{StoreError, Upkeep};
+use crate::telemetry::Pulse;
 
 /// After a step that failed: deleting late harms nobody.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -22,8 +24,8 @@ impl Upkeeper {
         clippy::disallowed_methods,
         reason = "the engine's own task; dropping the handle aborts it"
     )]
-    pub(super) fn start(upkeep: Arc<dyn Upkeep>) -> Self {
-        Self(tokio::spawn(async move {
+    pub(super) fn start(upkeep: Arc<dyn Upkeep>, pulse: Pulse) -> Self {
+        Self(tokio::spawn(alive(pulse, async move {
             loop {
                 let wait = match upkeep.step().await {
                     Ok(wait) => wait,
@@ -35,7 +37,7 @@ impl Upkeeper {
                 };
                 tokio::time::sleep(wait).await;
             }
-        }))
+        })))
     }
 }
 

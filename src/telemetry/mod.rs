@@ -11,5 +11,5 @@ mod spans;
 
 pub use meters::Meters;
 pub use propagate::{LINKS_MAX, from_traceparent, to_traceparent};
-pub use pulse::Pulse;
+pub use pulse::{Pulse, Running};
 pub use spans::{Sending, Spans, within};

@@ -14,9 +14,8 @@ use crate::app::status::Document;
 use crate::app::supervise;
 use crate::relay::RelayState;
 
-/// A loop that has not turned for this long hangs: loops turn every second, and the slowest await inside one (a commit
-/// in a database that crawls) has its own timeout below this.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// A loop that has not turned for this long hangs: loops turn every second, and beat while they wait for something outside.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 type Answer = (StatusCode, String);
 

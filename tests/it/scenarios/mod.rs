@@ -3,6 +3,7 @@
 //! Each is small by default and full-size with `TWINBOX_CAMPAIGN=1`. A failing one prints where its configuration,
 //! logs and verdict are.
 
+mod backlog;
 mod bad_rows;
 mod config_check_five;
 #[cfg(feature = "faults")]
@@ -19,6 +20,8 @@ mod ledger_itself;
 mod ledger_over_bad_links;
 mod ledger_under_faults;
 mod ledger_without_faults;
+#[cfg(feature = "faults")]
+mod liveness;
 mod one_rejected_key;
 mod outages;
 mod take_over;
