@@ -1,5 +1,7 @@
 //! `twinbox status`: how a running process is.
 
+use std::time::Duration;
+
 use clap::Args;
 use reqwest::{Method, StatusCode};
 
@@ -7,12 +9,22 @@ use super::root::Stage;
 use super::{Exit, Stop, port};
 use crate::app::status::{Document, RelayEntry};
 
+/// Between two looks of `--watch` without a time.
+const LOOK_DEFAULT: &str = "1s";
+/// A process has better things to do than to answer us.
+const LOOK_MIN: Duration = Duration::from_millis(100);
+/// Goes home and clears what is below.
+const CLEAR: &str = "\x1b[H\x1b[J";
+
 /// Which process.
 #[derive(Debug, Args)]
 pub struct Arguments {
     /// The process's admin port
     #[arg(long, default_value = port::URL_DEFAULT)]
     pub url: String,
+    /// Look again and again, this often [default: 1s]; ends with Ctrl-C
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = LOOK_DEFAULT, value_parser = humantime::parse_duration)]
+    pub watch: Option<Duration>,
 }
 
 /// Asks and shows.
@@ -20,16 +32,37 @@ pub struct Arguments {
 /// # Errors
 /// When nobody answers, or somebody else.
 pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> {
-    let url = arguments.url.as_str();
-    let reply = port::ask((url, "/status"), Method::GET, Default::default()).await?;
-    if reply.status != StatusCode::OK {
-        return Err(reply.refusal(url));
-    }
-    let Ok(document) = serde_json::from_str::<Document>(&reply.body) else {
-        return Err(reply.refusal(url));
+    let Arguments { url, watch } = arguments;
+    let Some(every) = watch else {
+        let document = ask(&url).await?;
+        return show(stage, &document);
     };
+    loop {
+        let seen = ask(&url).await;
+        if stage.console.terminal && !stage.console.json() {
+            stage.console.out.write_all(CLEAR.as_bytes())?;
+        }
+        // Somebody who watches wants to see it come back, too.
+        match seen {
+            Ok(document) => drop(show(stage, &document)?),
+            Err(stop) => stage.console.note(&stop.sentence)?,
+        }
+        stage.console.out.flush()?;
+        tokio::time::sleep(every.max(LOOK_MIN)).await;
+    }
+}
+
+async fn ask(url: &str) -> Result<Document, Stop> {
+    let reply = port::ask((url, "/status"), Method::GET, Default::default()).await?;
+    match serde_json::from_str(&reply.body) {
+        Ok(document) if reply.status == StatusCode::OK => Ok(document),
+        _ => Err(reply.refusal(url)),
+    }
+}
+
+fn show(stage: &mut Stage, document: &Document) -> Result<Exit, Stop> {
     if stage.console.json() {
-        stage.console.document(&document)?;
+        stage.console.document(document)?;
         return Ok(Exit::Ok);
     }
     let console = &mut stage.console;

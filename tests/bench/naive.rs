@@ -16,23 +16,24 @@ pub(crate) async fn relay(client: &mut Client, brokers: &str, topic: &str, how_l
         .set("acks", "all")
         .set("linger.ms", "0")
         .create()
-        .unwrap();
+        .expect("a producer");
     let (began, mut sent) = (Instant::now(), 0_u32);
     while began.elapsed() < how_long {
-        let transaction = client.transaction().await.unwrap();
-        let rows = transaction.query(TAKE, &[]).await.unwrap();
+        let transaction = client.transaction().await.expect("a transaction");
+        let rows = transaction.query(TAKE, &[]).await.expect("rows");
         for row in &rows {
             let (key, payload): (&str, &str) = (row.get(1), row.get(2));
             let record = FutureRecord::to(topic).key(key).payload(payload);
-            producer.send(record, Duration::from_secs(10)).await.unwrap();
+            let sending = producer.send(record, Duration::from_secs(10));
+            sending.await.expect("the broker takes it");
             sent += 1;
         }
         let seqs: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
         transaction
             .execute("delete from twinbox.outbox where seq = any ($1)", &[&seqs])
             .await
-            .unwrap();
-        transaction.commit().await.unwrap();
+            .expect("the rows are ours");
+        transaction.commit().await.expect("a commit");
     }
     f64::from(sent) / began.elapsed().as_secs_f64()
 }

@@ -49,6 +49,36 @@ async fn mute() -> (String, TcpListener) {
     (format!("postgres://nobody@{address}/nothing"), listener)
 }
 
+/// Looks again and again, and goes on when the process is gone.
+#[tokio::test]
+async fn a_watched_status_is_shown_until_it_is_interrupted() {
+    let desk = Desk::new(&any_port());
+    let mut relay = desk.start(&[AWAY]);
+    let url = format!("http://{}", relay.admin().await);
+    let shown = desk.dir.path().join("shown");
+    let told = desk.dir.path().join("told");
+    let file = |path| std::fs::File::create(path).expect("the directory is writable");
+    let mut watching = twinbox(&[])
+        .args(["status", "--watch", "100ms", "--url", &url])
+        .stdout(file(&shown))
+        .stderr(file(&told))
+        .spawn()
+        .expect("the binary was built");
+    let times = async |path: &PathBuf, word: &str| {
+        wait::until(&format!("{word} is said twice"), wait::PATIENCE, async || {
+            let text = std::fs::read_to_string(path).expect("it is there");
+            wait::ensure(text.matches(word).count() >= 2, || text.clone())
+        })
+        .await;
+    };
+    times(&shown, "backlog").await;
+    relay.kill();
+    times(&told, "does not answer").await;
+    assert!(watching.try_wait().expect("ours").is_none(), "it watches on");
+    watching.kill().expect("ours");
+    watching.wait().expect("ours");
+}
+
 #[tokio::test]
 async fn an_outage_ends_nothing_and_is_told() {
     let desk = Desk::new(&any_port());

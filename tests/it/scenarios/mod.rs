@@ -3,6 +3,7 @@
 //! Each is small by default and full-size with `TWINBOX_CAMPAIGN=1`. A failing one prints where its configuration,
 //! logs and verdict are.
 
+mod backlog;
 mod bad_rows;
 mod config_check_five;
 #[cfg(feature = "faults")]

@@ -239,6 +239,12 @@ impl Tail {
         self.arrivals.lock().expect("nobody panics with it").clone()
     }
 
+    /// How many so far.
+    #[must_use]
+    pub(crate) fn count(&self) -> usize {
+        self.arrivals.lock().expect("nobody panics with it").len()
+    }
+
     /// Different events so far.
     #[must_use]
     pub(crate) fn distinct(&self) -> usize {
