@@ -82,8 +82,11 @@ async fn s14_added_partitions_are_told_and_not_used_until_accepted() {
     one_per_key(&mut desk, &topic, 200).await;
     assert!(desk.publisher.outlook().incidents.is_empty());
     desk.close(DEADLINE).await;
-    let used: BTreeSet<i32> = partitions(&kafka, &topic).into_values().flatten().collect();
-    assert_eq!(used, (0..7).collect());
+    until("every partition is used", PATIENCE, async || {
+        let used: BTreeSet<i32> = partitions(&kafka, &topic).into_values().flatten().collect();
+        ensure(used == (0..7).collect(), || format!("{used:?}"))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
