@@ -60,14 +60,16 @@ comment on function {schema}.windows_are_foreign() is 'twinbox: whether windows 
 -- every window, for ever. Rows that all relays had settled by then get an id that every snapshot calls finished; all
 -- others get this transaction's, and are the next window of every relay. What was in an open window goes out again.
 --
--- Producers must be off, and no relay running. Rows written here since the restore (their system column xmin is their
--- xid) have been seen by no relay.
+-- Producers must be off, and no relay running. Rows written here since the restore have been seen by no relay: their
+-- system column xmin is their xid, or, below a savepoint, their xid is one that was given here since the windows were
+-- restored. A restored row whose old id looks like one of those goes out again.
 create function {schema}.rebase(reason text default null) returns bigint
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $function$
 declare
   fresh pg_snapshot;
+  since numeric;
   waiting bigint;
 begin
   if pg_current_xact_id_if_assigned() is not null then
@@ -82,10 +84,15 @@ begin
   if not exists (select from {schema}.outbox o where o.xid >= pg_snapshot_xmax(fresh)) and not {schema}.windows_are_foreign() then
     raise exception 'no row carries a transaction id of another cluster' using hint = 'there is nothing to rebase';
   end if;
+  select min(x.now - mod(x.now, 4294967296) + x.own - case when x.own > mod(x.now, 4294967296) then 4294967296 else 0 end)
+  into since
+  from {schema}.relay_window w
+  cross join lateral (select pg_snapshot_xmax(fresh)::text::numeric as now, w.xmin::text::numeric as own) x;
   update {schema}.outbox o
   set xid = case
     when exists (select from {schema}.relay_cursor)
       and (o.xid::text::numeric % 4294967296)::text <> o.xmin::text
+      and (o.xid::text::numeric < since or o.xid >= pg_snapshot_xmax(fresh))
       and not exists (
         select
         from {schema}.relay_cursor c

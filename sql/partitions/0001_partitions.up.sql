@@ -7,6 +7,13 @@
 -- that says where a row lies; seq is unique without it, as the sequence never turns back.
 --
 -- What is safe never depends on which row lies where: see detach_partition.
+do $do$
+begin
+  if to_regclass('{schema}.relay_cursor') is not null or exists (select from {schema}.outbox) then
+    raise exception 'the outbox is in use: partitions are chosen when it is made' using errcode = 'object_in_use';
+  end if;
+end
+$do$;
 alter table {schema}.outbox rename to outbox_plain;
 alter sequence {schema}.outbox_seq_seq rename to outbox_plain_seq;
 alter index {schema}.outbox_pkey rename to outbox_plain_pkey;
@@ -29,11 +36,9 @@ create table {schema}.outbox_default partition of {schema}.outbox default with (
   autovacuum_vacuum_insert_scale_factor = 0,
   autovacuum_vacuum_insert_threshold = 100000,
   autovacuum_vacuum_cost_delay = 0,
-  vacuum_truncate = off,
   toast.autovacuum_vacuum_scale_factor = 0,
   toast.autovacuum_vacuum_threshold = 20000,
-  toast.autovacuum_vacuum_cost_delay = 0,
-  toast.vacuum_truncate = off
+  toast.autovacuum_vacuum_cost_delay = 0
 );
 
 revoke truncate on {schema}.outbox, {schema}.outbox_default from public;

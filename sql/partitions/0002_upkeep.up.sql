@@ -22,7 +22,8 @@ comment on view {schema}.outbox_partition is 'twinbox: partitions of the outbox 
 -- four ahead; wider ones when old ones pile up behind a relay that does not get on, because every query looks into all.
 --
 -- ATTACH lets writers write (CREATE … PARTITION OF would not), but it locks and reads the default partition, and a statement that began before it
--- and has rows for the new partition afterwards fails. So it begins in the future, where no rows are yet.
+-- and has rows for the new partition afterwards fails. So it begins in the future, where no rows are yet; and while the
+-- default partition is larger than can be read in a moment, none is made: its rows are deleted, and it becomes small.
 create function {schema}.make_partition() returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -46,7 +47,7 @@ begin
       extract(epoch from present - oldest) / 32
     ))::float8)) into width
   from {schema}.relay_cursor c;
-  if newest >= present + 4 * width then
+  if newest >= present + 4 * width or pg_relation_size('{schema}.outbox_default') > 33554432 then
     return false;
   end if;
   if newest is null or newest <= present then

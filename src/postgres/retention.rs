@@ -32,7 +32,7 @@ use crate::contract::{Boxed, StoreError, Upkeep};
 /// Rows that one step deletes: some 20 ms of the server's time.
 pub const ROWS_MAX: i64 = 5000;
 /// Between two steps of a longer deletion: the application's statements go first.
-const BETWEEN: Duration = Duration::from_millis(200);
+const BETWEEN: Duration = Duration::from_millis(50);
 /// After a lock that was not to be had: somebody writes in a long transaction, and meanwhile others should not wait for us.
 const BUSY: Duration = Duration::from_secs(10);
 /// Rows may stay a hundredth of the retention longer than asked, or these bounds.

@@ -98,12 +98,12 @@ impl Partitions {
         for name in &self.detached {
             let observed = format!("{schema}.{name} is detached: relays do not see its rows");
             let fix = format!(
-                "a relay drops it when all of it is published and old; if it stays, attach it again: alter table {schema}.outbox \
+                "somebody detached it, and no relay drops it: rows of it may be unpublished. Attach it again: alter table {schema}.outbox \
                  attach partition {}.{} for values from (…) to (…);",
                 quoted(schema.name()),
                 quoted(name)
             );
-            warn(observed, "none, but for a moment", fix);
+            warn(observed, "none", fix);
         }
         found
     }

@@ -7,6 +7,8 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use std::time::Duration;
 
+use super::wait::{self, PATIENCE};
+
 /// A fresh broker takes seconds for its first topic.
 const ADMIN_WITHIN: Duration = Duration::from_secs(30);
 
@@ -56,6 +58,17 @@ impl Kafka {
             changed.iter().all(Result::is_ok),
             "configuring topic {name}: {changed:?}"
         );
+        wait::until("the broker knows it", PATIENCE, async || {
+            let resources = [ResourceSpecifier::Topic(name)];
+            let known = self.admin.describe_configs(&resources, &options()).await;
+            let known = known.expect("the broker answers").remove(0).expect("a topic");
+            let value = |key: &str| known.get(key).and_then(|entry| entry.value.as_deref());
+            wait::ensure(
+                settings.iter().all(|(key, expected)| value(key) == Some(*expected)),
+                || format!("{:?}", known.entries),
+            )
+        })
+        .await;
     }
 
     pub(crate) async fn delete_topic(&self, name: &str) {

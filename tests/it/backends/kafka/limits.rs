@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 use twinbox::contract::Receipt;
 use twinbox::delivery::FailureKind;
+use twinbox::message::Content;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -215,5 +216,28 @@ async fn s10_a_topic_that_keeps_refusing_costs_others_nothing() {
         assert!(failed.is_empty(), "{} failed, the first: {:?}", failed.len(), failed[0]);
     }
     assert_eq!(desk.publisher.outlook().rebuilds, 0, "there was a culprit each time");
+    desk.close(DEADLINE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_released_letter_meets_the_limit_as_it_is_now() {
+    let Some(kafka) = Kafka::open("a_released_letter_meets_the_limit_as_it_is_now") else {
+        return;
+    };
+    let topic = kafka.topic(1, &[("max.message.bytes", "2000")]).await;
+    let mut desk = Desk::open(&*kafka.broker()).await;
+    let large = || content(1, Some("k"), &[7; 5000]);
+    let receipts = desk.send(&topic, vec![large()]).await;
+    assert_eq!(kind(&receipts[0]), Some(FailureKind::Message), "{receipts:?}");
+    kafka
+        .cluster
+        .configure_topic(&topic, &[("max.message.bytes", "9000")])
+        .await;
+    let letter = Content {
+        replay: Some(0),
+        ..large()
+    };
+    let receipts = desk.send(&topic, vec![letter]).await;
+    assert_ne!(kind(&receipts[0]), Some(FailureKind::Message), "{receipts:?}");
     desk.close(DEADLINE).await;
 }

@@ -294,3 +294,26 @@ async fn a_schema_made_by_the_dba_is_enough() {
     owner.client().batch_execute(&clean).await.expect("cleaned");
     scratch.drop().await;
 }
+
+/// As `migrate --print --partitions | psql` goes on after an error.
+#[tokio::test]
+async fn a_script_for_partitions_leaves_an_outbox_in_use_alone() {
+    let Some(scratch) = Scratch::new("a_script_for_partitions_leaves_an_outbox_in_use_alone").await else {
+        return;
+    };
+    let owner = scratch.migrated(&options()).await;
+    let client = owner.client();
+    let insert = "insert into twinbox.outbox (aggregatetype, type, aggregateid) values ('a', 't', 'waits')";
+    client.batch_execute(insert).await.expect("inserted");
+    let script = migrate::print(&migrate::Options {
+        partitions: true,
+        ..options()
+    });
+    for transaction in script.split("\nbegin;\n").skip(1) {
+        if client.batch_execute(&format!("begin;\n{transaction}")).await.is_err() {
+            client.batch_execute("rollback").await.expect("over");
+        }
+    }
+    assert_eq!(value::<i64>(client, "select count(*) from twinbox.outbox").await, 1);
+    scratch.drop().await;
+}

@@ -71,16 +71,20 @@ async fn restored_rows_go_on_under_ids_of_this_cluster() {
         insert into twinbox.relay_window (relay, number, upper) values
           ('a', 7, '900000100:900000100:'), ('a', 8, '900000400:900000400:'), ('b', 3, '900000200:900000200:')";
     client.batch_execute(restored).await.expect("restored");
+    // Since then, below a savepoint: its system column is not its transaction's id.
+    let nested = "begin; select pg_current_xact_id(); savepoint s;
+        insert into twinbox.outbox (aggregatetype, type, aggregateid) values ('a', 't', 'nested'); commit";
+    client.batch_execute(nested).await.expect("inserted");
     assert_eq!(
         value::<i64>(client, "select twinbox.rebase('restored from backup')").await,
-        3
+        4
     );
     let settled = "select string_agg(aggregateid, ' ' order by seq) from twinbox.outbox o
         where pg_visible_in_snapshot(o.xid, (select upper from twinbox.relay_window where relay = 'a'))";
     assert_eq!(
         value::<String>(client, settled).await,
         "both",
-        "the others wait, the row written here too"
+        "the others wait, the rows written here too"
     );
     let foreign = "select count(*) from twinbox.outbox where not pg_visible_in_snapshot(xid, pg_current_snapshot())";
     assert_eq!(value::<i64>(client, foreign).await, 0);
