@@ -37,6 +37,18 @@ revoke execute on function {schema}.forget(text, text) from public;
 
 comment on function {schema}.forget(text, text) is 'twinbox: removes a relay that will not come back; retention waits for it no longer';
 
+-- The whole number of a transaction of before: a system column has the lower half of it, which lies behind the present one.
+create function {schema}.full_xid(own xid) returns numeric
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $function$
+  select p.now - mod(p.now, 4294967296) + p.own - case when p.own > mod(p.now, 4294967296) then 4294967296 else 0 end
+  from (select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as now, own::text::numeric as own) p
+$function$;
+revoke execute on function {schema}.full_xid(xid) from public;
+
+comment on function {schema}.full_xid(xid) is 'twinbox: a system column''s transaction id with its upper half';
+
 -- A window is written by a transaction that is younger than its snapshot. One that a restore wrote is not, unless this
 -- cluster is ahead of the old one; then everything written here since is younger than the window, and nothing is missed.
 create function {schema}.windows_are_foreign() returns boolean
@@ -46,10 +58,7 @@ as $function$
   select exists (
     select
     from {schema}.relay_window w
-    cross join lateral (select pg_snapshot_xmax(pg_current_snapshot())::text::numeric as now, w.xmin::text::numeric as own) x
-    -- The system column has the lower half of the number; it lies behind the present one.
-    where x.now - mod(x.now, 4294967296) + x.own - case when x.own > mod(x.now, 4294967296) then 4294967296 else 0 end
-      < pg_snapshot_xmax(w.upper)::text::numeric
+    where {schema}.full_xid(w.xmin) < pg_snapshot_xmax(w.upper)::text::numeric
   )
 $function$;
 revoke execute on function {schema}.windows_are_foreign() from public;
@@ -84,10 +93,7 @@ begin
   if not exists (select from {schema}.outbox o where o.xid >= pg_snapshot_xmax(fresh)) and not {schema}.windows_are_foreign() then
     raise exception 'no row carries a transaction id of another cluster' using hint = 'there is nothing to rebase';
   end if;
-  select min(x.now - mod(x.now, 4294967296) + x.own - case when x.own > mod(x.now, 4294967296) then 4294967296 else 0 end)
-  into since
-  from {schema}.relay_window w
-  cross join lateral (select pg_snapshot_xmax(fresh)::text::numeric as now, w.xmin::text::numeric as own) x;
+  select min({schema}.full_xid(w.xmin)) into since from {schema}.relay_window w;
   update {schema}.outbox o
   set xid = case
     when exists (select from {schema}.relay_cursor)

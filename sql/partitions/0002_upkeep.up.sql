@@ -18,12 +18,13 @@ where i.inhrelid is not null
 
 comment on view {schema}.outbox_partition is 'twinbox: partitions of the outbox and their bounds; no bounds = the default one, or settled, detached and about to be dropped';
 
--- Makes the next partition ahead of its time; false when enough are there. An eighth of the longest retention each, and
+-- Makes the next partition ahead of its time; false when none is made now, as enough are there. An eighth of the longest retention each, and
 -- four ahead; wider ones when old ones pile up behind a relay that does not get on, because every query looks into all.
 --
--- ATTACH lets writers write (CREATE … PARTITION OF would not), but it locks and reads the default partition, and a statement that began before it
--- and has rows for the new partition afterwards fails. So it begins in the future, where no rows are yet; and while the
--- default partition is larger than can be read in a moment, none is made: its rows are deleted, and it becomes small.
+-- ATTACH lets writers write (CREATE … PARTITION OF would not), but it locks and reads the default partition, and a
+-- statement that began before it and has rows for the new partition afterwards fails. So it begins in the future, where no
+-- rows are yet; and while the default partition is larger than can be read in a moment, none is made: its rows are
+-- deleted, and it becomes small.
 create function {schema}.make_partition() returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -47,7 +48,7 @@ begin
       extract(epoch from present - oldest) / 32
     ))::float8)) into width
   from {schema}.relay_cursor c;
-  if newest >= present + 4 * width or pg_relation_size('{schema}.outbox_default') > 33554432 then
+  if newest >= present + 4 * width or pg_relation_size('{schema}.outbox_default') > pg_size_bytes('32 MB') then
     return false;
   end if;
   if newest is null or newest <= present then
@@ -69,7 +70,7 @@ end
 $function$;
 revoke execute on function {schema}.make_partition() from public;
 
-comment on function {schema}.make_partition() is 'twinbox: makes the next partition of the outbox ahead of its time; false = enough are there';
+comment on function {schema}.make_partition() is 'twinbox: makes the next partition of the outbox ahead of its time; false = none is made now';
 
 -- Whether nothing of a partition is needed any more: no row of it is of a transaction that the bound does not cover.
 create function {schema}.partition_is_settled(partition text) returns boolean

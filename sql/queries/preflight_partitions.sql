@@ -1,7 +1,6 @@
 -- preflight: partitions
 -- How far ahead the outbox has partitions, what fell into the default one, what was detached, whether this role may make
--- and drop them. By catalogues alone: no
--- rights on the tables are needed to ask. No row: it is not made of partitions.
+-- and drop them. By catalogues alone: no rights on the tables are needed to ask. No row: it is not made of partitions.
 select
   extract(epoch from max(p.upper) - clock_timestamp())::float8 as ahead,
   coalesce(max(pg_stat_get_live_tuples(p.oid)) filter (where p.kind = 'default'), 0)::bigint as strays,

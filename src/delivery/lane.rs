@@ -97,9 +97,7 @@ impl LaneName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
 
-impl LaneName {
     /// What logs say instead of the name, which holds the key.
     #[must_use]
     pub fn hash_text(&self) -> String {

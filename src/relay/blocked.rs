@@ -156,13 +156,16 @@ impl State {
                 // Closing what is out of it says so, too.
                 continue;
             }
-            if let Some(block) = self.blocked.remove(&name) {
-                if let Some(id) = block.in_memory {
-                    self.set_free(id);
-                }
-                out.push(Effect::Tell(Notice::LaneFree(name)));
-            }
+            self.unblock(name, out);
         }
+    }
+
+    /// The store has nothing of this lane any more.
+    pub(super) fn unblock(&mut self, name: LaneName, out: &mut Vec<Effect>) {
+        if let Some(id) = self.blocked.remove(&name).and_then(|block| block.in_memory) {
+            self.set_free(id);
+        }
+        out.push(Effect::Tell(Notice::LaneFree(name)));
     }
 
     /// Its row is gone. Letters of it that are out still count for R1: closing them sets the lane free.

@@ -235,10 +235,7 @@ impl State {
             self.desk.pick_after = Some(turn.at.now);
         }
         for name in free {
-            if let Some(id) = self.blocked.remove(&name).and_then(|block| block.in_memory) {
-                self.set_free(id);
-            }
-            turn.out.push(Effect::Tell(Notice::LaneFree(name)));
+            self.unblock(name, turn.out);
         }
     }
 }

@@ -6,8 +6,6 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use foldhash::{HashMap, HashMapExt as _};
-
 use super::lane::LaneId;
 use crate::delivery::Destination;
 use crate::message::Key;
@@ -33,7 +31,7 @@ pub struct Tally {
 pub(super) struct Place {
     pub(super) destination: Destination,
     /// Its lanes in memory that have a key.
-    pub(super) lanes: HashMap<Key, LaneId>,
+    pub(super) lanes: foldhash::HashMap<Key, LaneId>,
     /// Rests until then, then one probe.
     pub(super) rests_until: Option<Instant>,
     pub(super) rests_since: Option<Instant>,
@@ -54,7 +52,7 @@ impl Place {
     pub(super) fn new(destination: Destination) -> Self {
         Self {
             destination,
-            lanes: HashMap::new(),
+            lanes: foldhash::HashMap::default(),
             rests_until: None,
             rests_since: None,
             rests: 0,

@@ -172,8 +172,6 @@ fn enter_standby(engine: &Engine, control: &Control) {
         let entered = status.state != RelayState::Standby;
         if entered {
             tracing::info!(relay = engine.name, "standing by: another process leads");
-        }
-        if entered {
             status.forget_work();
             (status.lanes, status.letters) = Default::default();
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::blocked::Block;
+use super::blocked::{Block, progress};
 use super::desk::Desk;
 use super::lane::{Lane, LaneId, Standing};
 use super::place::Tally;
@@ -213,11 +213,7 @@ impl State {
     /// repeats less.
     #[must_use]
     pub fn parting(&self) -> Option<Progress> {
-        let read = self.inflight.read().filter(|_| self.unconfirmed)?;
-        Some(Progress {
-            read,
-            rest: self.inflight.rest(&[]),
-        })
+        self.unconfirmed.then(|| progress(&self.inflight, &[])).flatten()
     }
 
     /// Lanes by state.

@@ -18,8 +18,8 @@ use crate::telemetry::Meters;
 /// The name of both.
 const RELAY: &str = "demo";
 
-/// The configuration of both, as anybody would write it.
-pub(super) struct Written {
+/// Both relays, by their one configuration, written as anybody would write it.
+pub(super) struct Pair {
     file: PathBuf,
     url: String,
 }
@@ -27,9 +27,9 @@ pub(super) struct Written {
 /// The relay that leads first.
 pub(super) struct Leader(Child);
 
-// === impl Written ===
+// === impl Pair ===
 
-impl Written {
+impl Pair {
     /// Writes it for those servers.
     pub(super) fn new(stage: &Stage) -> Result<Self, DemoError> {
         let text = format!(
@@ -77,7 +77,7 @@ impl Written {
     }
 }
 
-impl Drop for Written {
+impl Drop for Pair {
     fn drop(&mut self) {
         // A file that is gone already is no loss.
         let _ = std::fs::remove_file(&self.file);
