@@ -22,7 +22,7 @@ use super::traced::Traced;
 use super::upkeep::Upkeeper;
 use crate::contract::{Answer, Boxed, Held, LetterCounts, LetterStore, Opened, Outbound, Publisher, StoreError};
 use crate::delivery::Failure;
-use crate::telemetry;
+use crate::telemetry::{self, Running};
 
 /// How often `/status` is renewed under load.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
@@ -83,8 +83,8 @@ struct Term<'a> {
 }
 
 /// Leads until something ends it.
-pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, keeper: &Keeper) -> Left {
-    let turns = &engine.pulses.turns;
+pub(super) async fn lead(engine: &Engine, control: &mut Control, with: (&Held, &Keeper, &Running)) -> Left {
+    let (held, keeper, turns) = with;
     let (opened, blocked) = match beating(turns, open(engine, held)).await {
         Ok(opened) => opened,
         Err(error) => return refused(engine, control, error),
@@ -128,7 +128,7 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, ke
         engine,
         control,
     };
-    let left = term.go(keeper).await;
+    let left = term.go(keeper, turns).await;
     beating(turns, term.close(left)).await
 }
 
@@ -159,7 +159,7 @@ fn refused(engine: &Engine, control: &Control, error: StoreError) -> Left {
 // === impl Term ===
 
 impl Term<'_> {
-    async fn go(&mut self, keeper: &Keeper) -> Left {
+    async fn go(&mut self, keeper: &Keeper, turns: &Running) -> Left {
         let mut trust = keeper.trust.clone();
         let first = *trust.borrow_and_update();
         self.trusted(first);
@@ -167,7 +167,7 @@ impl Term<'_> {
             if let Some(left) = self.left.take() {
                 return left;
             }
-            self.engine.pulses.turns.beat(now());
+            turns.beat(now());
             self.report();
             match self.hear(&mut trust).await {
                 Heard::Trust(trust) => self.trusted(trust),
