@@ -107,7 +107,7 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, ke
         status.last_error = None;
     });
     let published_before = control.status.borrow().published;
-    let _upkeep = Upkeeper::start(opened.upkeep, engine.pulses.upkeep.clone());
+    let _upkeep = Upkeeper::start(opened.upkeep, engine);
     let mut term = Term {
         state: State::new((engine.settings)(), blocked),
         effects: Vec::new(),
