@@ -94,7 +94,9 @@ begin
   if to_regclass('{schema}.outbox_default') is not null then
     grant select, delete on {schema}.outbox_default to twinbox_relay;
     grant select on {schema}.outbox_partition to twinbox_relay;
-    grant execute on function {schema}.make_partition, {schema}.detach_partition, {schema}.drop_partition to twinbox_relay;
+    grant execute on function
+        {schema}.make_partition, {schema}.detach_partition, {schema}.empty_partition, {schema}.drop_partition
+      to twinbox_relay;
   end if;
 end
 $partitions$;

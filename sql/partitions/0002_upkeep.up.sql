@@ -13,29 +13,37 @@ cross join lateral (
   select regexp_match(pg_get_expr(c.relpartbound, c.oid), '^FOR VALUES FROM \(''(.+)''\) TO \(''(.+)''\)$') as bounds
 ) b
 where i.inhrelid is not null
-   or c.relkind = 'r' and c.relname ~ '^outbox_[0-9]{8}t[0-9]{6}_settled$'
+   or c.relkind = 'r' and c.relname ~ '^outbox_[0-9]{8}t[0-9]{6}(_[0-9]+)?_settled$'
      and c.relnamespace = (select o.relnamespace from pg_class o where o.oid = '{schema}.outbox'::regclass);
 
 comment on view {schema}.outbox_partition is 'twinbox: partitions of the outbox and their bounds; no bounds = the default one, or settled, detached and about to be dropped';
 
--- Makes the next partition ahead of its time; false when none is made now, as enough are there. An eighth of the longest retention each, and
--- four ahead; wider ones when old ones pile up behind a relay that does not get on, because every query looks into all.
+-- Makes the next partition ahead of its time; false when none is made now, as enough are there. An eighth of the longest
+-- retention each, and four ahead; wider ones when old ones pile up behind a relay that does not get on, because every query
+-- looks into all. Never wider than the retention or a day: what is in it stays as long as it is open, and longer.
 --
--- ATTACH lets writers write (CREATE … PARTITION OF would not), but it locks and reads the default partition, and a
--- statement that began before it and has rows for the new partition afterwards fails. So it begins in the future, where no
--- rows are yet; and while the default partition is larger than can be read in a moment, none is made: its rows are
--- deleted, and it becomes small.
+-- ATTACH lets writers write (CREATE … PARTITION OF would not), but a statement that began before it does not know the new
+-- partition, and fails when it has rows for it. So it begins in the future, and what is between is the default partition's:
+-- only one statement that runs for longer than this lead, and only after a time without upkeep, can meet it.
+--
+-- ATTACH also locks and reads the default partition. Where writers write there (no partition is there for now), they wait
+-- as long, so it must be small; where they do not, only reading relays wait. Until it is small enough none is made: its
+-- rows are deleted, and it becomes small if no more come. Otherwise `twinbox doctor` says what to do.
 create function {schema}.make_partition() returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '100ms'
+set datestyle = 'ISO'
 as $function$
 declare
   present constant timestamptz := clock_timestamp();
   oldest timestamptz;
   newest timestamptz;
+  retention float8;
   width interval;
+  soonest timestamptz;
   name text;
+  again int := 1;
 begin
   if not pg_try_advisory_xact_lock('{schema}.outbox'::regclass::oid::int, 0) then
     return false;
@@ -43,18 +51,28 @@ begin
   -- Writers go on.
   lock table only {schema}.outbox in share update exclusive mode;
   select min(p.lower), max(p.upper) into oldest, newest from {schema}.outbox_partition p where p.attached;
-  select make_interval(secs => greatest(1, floor(greatest(
-      extract(epoch from coalesce(max(c.retention), '1 day')) / 8,
-      extract(epoch from present - oldest) / 32
-    ))::float8)) into width
-  from {schema}.relay_cursor c;
-  if newest >= present + 4 * width or pg_relation_size('{schema}.outbox_default') > pg_size_bytes('32 MB') then
+  select extract(epoch from coalesce(max(c.retention), '1 day')) into retention from {schema}.relay_cursor c;
+  width := make_interval(secs => greatest(1, floor(least(
+    greatest(retention / 8, extract(epoch from present - oldest) / 32),
+    greatest(retention, 86400)
+  ))));
+  if newest >= present + 4 * width
+    or pg_relation_size('{schema}.outbox_default') > pg_size_bytes(case when newest > present then '1 GB' else '32 MB' end)
+  then
     return false;
   end if;
-  if newest is null or newest <= present then
-    newest := date_trunc('second', present) + greatest('2 seconds', least(width, '1 minute'));
-  end if;
-  name := to_char(newest at time zone 'UTC', '"outbox_"YYYYMMDD"t"HH24MISS');
+  soonest := date_trunc('second', present) + greatest('2 seconds', least(width, '5 minutes'));
+  newest := greatest(newest, soonest);
+  -- A partition that somebody detached keeps its name.
+  loop
+    name := to_char(newest at time zone 'UTC', '"outbox_"YYYYMMDD"t"HH24MISS') || case when again > 1 then '_' || again else '' end;
+    exit when not exists (
+      select from pg_class c
+      where c.relname = name
+        and c.relnamespace = (select o.relnamespace from pg_class o where o.oid = '{schema}.outbox'::regclass)
+    );
+    again := again + 1;
+  end loop;
   execute format(
     'create table {schema}.%I (like {schema}.outbox including storage including compression) with ('
       'autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000, '
@@ -107,9 +125,11 @@ create function {schema}.detach_partition() returns text
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '100ms'
+set datestyle = 'ISO'
 as $function$
 declare
   name text;
+  settled text;
 begin
   if not pg_try_advisory_xact_lock('{schema}.outbox'::regclass::oid::int, 0) then
     return null;
@@ -128,19 +148,30 @@ begin
     return null;
   end if;
   execute format('alter table {schema}.outbox detach partition {schema}.%I', name);
-  execute format('alter table {schema}.%I rename to %I', name, name || '_settled');
-  return name || '_settled';
+  -- One that a person made may have any name; drop_partition goes by ours.
+  settled := case
+    when name ~ '^outbox_[0-9]{8}t[0-9]{6}(_[0-9]+)?$' then name
+    else to_char(clock_timestamp() at time zone 'UTC', '"outbox_"YYYYMMDD"t"HH24MISS"_"') || format('{schema}.%I', name)::regclass::oid
+  end || '_settled';
+  execute format('alter table {schema}.%I rename to %I', name, settled);
+  return settled;
 end
 $function$;
 revoke execute on function {schema}.detach_partition() from public;
 
 comment on function {schema}.detach_partition() is 'twinbox: detaches one partition of the outbox of which nothing is needed any more; its new name, or null';
 
--- Drops one partition that detach_partition has detached; its name, or null.
-create function {schema}.drop_partition() returns text
+-- Empties one partition that detach_partition would take, while transactions that are always open keep it from the lock
+-- for that: no disk is held by what nobody needs. The empty piece stays until it can be detached. Its name, or null.
+--
+-- Invariant: as for detach_partition, with the partition's own lock. Whoever has written there holds a lock on it until
+-- its end, so nobody who did is open, what was written is visible to the next statement, and all of it is settled; who
+-- comes later finds an empty partition, and its row stays. No writer of the present waits: it writes into another one.
+create function {schema}.empty_partition() returns text
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '100ms'
+set datestyle = 'ISO'
 as $function$
 declare
   name text;
@@ -148,13 +179,67 @@ begin
   if not pg_try_advisory_xact_lock('{schema}.outbox'::regclass::oid::int, 0) then
     return null;
   end if;
-  select p.partition into name from {schema}.outbox_partition p where not p.attached order by p.partition limit 1;
-  if name is not null then
-    execute format('drop table {schema}.%I', name);
+  select p.partition into name
+  from {schema}.outbox_partition p
+  where p.attached and p.upper <= clock_timestamp()
+    and pg_relation_size(format('{schema}.%I', p.partition)::regclass) > 0 and {schema}.partition_is_settled(p.partition)
+  order by p.upper
+  limit 1;
+  if name is null then
+    return null;
   end if;
+  execute format('lock table only {schema}.%I in access exclusive mode', name);
+  if not {schema}.partition_is_settled(name) then
+    return null;
+  end if;
+  execute format('truncate only {schema}.%I', name);
   return name;
+end
+$function$;
+revoke execute on function {schema}.empty_partition() from public;
+
+comment on function {schema}.empty_partition() is 'twinbox: empties one partition of the outbox of which nothing is needed any more; its name, or null';
+
+-- Drops one partition that detach_partition has detached; its name, or null. One that cannot be dropped (somebody's view
+-- looks at it, somebody reads it) keeps no other from going; when nothing goes, the reason is raised.
+create function {schema}.drop_partition() returns text
+language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '100ms'
+set datestyle = 'ISO'
+as $function$
+declare
+  name text;
+  code text;
+  reason text;
+begin
+  if not pg_try_advisory_xact_lock('{schema}.outbox'::regclass::oid::int, 0) then
+    return null;
+  end if;
+  for name in select p.partition from {schema}.outbox_partition p where not p.attached order by p.partition loop
+    begin
+      execute format('drop table {schema}.%I', name);
+      return name;
+    exception
+      when lock_not_available or dependent_objects_still_exist then
+        code := coalesce(code, sqlstate);
+        reason := coalesce(reason, sqlerrm);
+    end;
+  end loop;
+  if code is not null then
+    raise exception '%', reason using errcode = code;
+  end if;
+  return null;
 end
 $function$;
 revoke execute on function {schema}.drop_partition() from public;
 
 comment on function {schema}.drop_partition() is 'twinbox: drops one settled, detached partition of the outbox; its name, or null';
+
+-- The first ones, before anybody writes: without a relay the default partition would take all, and soon be too large.
+do $do$
+begin
+  while {schema}.make_partition() loop
+  end loop;
+end
+$do$;

@@ -85,7 +85,10 @@ async fn parts(stage: &Stage, root: &Root, relays: &[(&str, &RelayConfig)]) -> R
         let wanted = Wanted {
             schema: database::schema(database)?,
             table,
-            partitions: matches!(relay.retention, Retention::Partitions(_)),
+            partitions: match relay.retention {
+                Retention::Partitions(duration) => Some(duration.get()),
+                _ => None,
+            },
         };
         let configured = Configured {
             name,

@@ -16,7 +16,7 @@ pub use broker::{Broker, Finding, Grade, Rejection, RejectionHeaders};
 pub use destinations::Destinations;
 pub use lease::{Held, Lease};
 pub use letters::{Append, CloseRun, DueLane, Kept, Letter, LetterCounts, LetterId, LetterStore, Next, Park, StoreRun};
-pub use outbox::{Opened, Outbox, Upkeep};
+pub use outbox::{Opened, Outbox, Tidied, Upkeep};
 pub use outlook::{Health, Incident, Outlook, Remembered};
 pub use publisher::{Answer, Outbound, Publisher, Receipt, Ticket};
 pub use source::{Backlog, Page, Progress, Room, Source};

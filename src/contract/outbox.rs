@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Boxed, Destinations, Held, Lease, LetterStore, Source, StoreError};
+use crate::delivery::Failure;
 
 /// What the holder of a lease works with.
 pub struct Opened {
@@ -46,6 +47,15 @@ pub trait Outbox: Send + Sync {
     fn open(&self, held: &Held) -> Boxed<'_, Result<Opened, StoreError>>;
 }
 
+/// What a step of upkeep left.
+#[derive(Debug, Clone)]
+pub struct Tidied {
+    /// How long to wait before the next.
+    pub wait: Duration,
+    /// What kept it from something, though nothing failed: others hold a lock. To be told if it goes on.
+    pub held_up: Option<Failure>,
+}
+
 /// What is done to the store again and again while a lease is held, and nobody waits for: deleting what is settled and old.
 ///
 /// # Promises
@@ -63,8 +73,8 @@ pub trait Outbox: Send + Sync {
 /// # What the suite checks
 /// P1.
 pub trait Upkeep: Send + Sync {
-    /// One short step; how long to wait before the next.
-    fn step(&self) -> Boxed<'_, Result<Duration, StoreError>>;
+    /// One short step.
+    fn step(&self) -> Boxed<'_, Result<Tidied, StoreError>>;
 }
 
 impl std::fmt::Debug for Opened {

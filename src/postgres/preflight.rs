@@ -12,6 +12,8 @@ mod partitions;
 mod rules;
 mod waiting;
 
+use std::time::Duration;
+
 use tokio_postgres::Client;
 
 use super::adopt::{self, Adopted};
@@ -38,8 +40,8 @@ pub struct Wanted {
     pub schema: Schema,
     /// The outbox.
     pub table: TableName,
-    /// Whether partitions of it are to be dropped.
-    pub partitions: bool,
+    /// Partitions of it are to be dropped when they are that old.
+    pub partitions: Option<Duration>,
 }
 
 /// Connects and looks at everything.
@@ -73,7 +75,8 @@ pub async fn tables(client: &Client, wanted: &Wanted) -> Result<Vec<Finding>, Fa
             let facts = Table::read(place, &row);
             let columns = client.query(COLUMNS, &[&facts.oid]).await?;
             let writers = client.query(WRITERS, &[&facts.oid]).await?;
-            let parts = client.query_opt(PARTITIONS, &[&facts.oid]).await?;
+            let overdue = partitions::overdue(wanted.partitions.unwrap_or_default()).as_secs_f64();
+            let parts = client.query_opt(PARTITIONS, &[&facts.oid, &overdue]).await?;
             let parts = parts.as_ref().map(Partitions::read);
             found.extend(facts.findings(&columns.iter().map(Column::read).collect::<Vec<_>>()));
             found.extend(partitions::findings(parts.as_ref(), schema, wanted.partitions));

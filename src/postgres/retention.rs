@@ -14,6 +14,12 @@
 //!
 //! Detaching needs a lock that stops writers, so it changes the catalogue and nothing else. Dropping takes as long as the
 //! file system takes, and nobody waits for it. A crash in between leaves a detached partition, which the next step drops.
+//!
+//! # Why a partition is emptied that cannot be detached
+//!
+//! Where some transaction that has written is always open for longer than writers may wait, the lock for detaching is
+//! never to be had. The one on an old partition is: nobody writes there any more. So what is in it goes, and the disk does
+//! not fill; the empty piece stays until there is a quiet moment, and that is told.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +33,8 @@ use super::connect::Pool;
 use super::fence::Fence;
 use super::identifier::Schema;
 use super::snapshot::Xid8;
-use crate::contract::{Boxed, StoreError, Upkeep};
+use crate::contract::{Boxed, StoreError, Tidied, Upkeep};
+use crate::delivery::{Failure, FailureKind};
 
 /// Rows that one step deletes: some 20 ms of the server's time.
 pub const ROWS_MAX: i64 = 5000;
@@ -35,6 +42,8 @@ pub const ROWS_MAX: i64 = 5000;
 const BETWEEN: Duration = Duration::from_millis(50);
 /// After a lock that was not to be had: somebody writes in a long transaction, and meanwhile others should not wait for us.
 const BUSY: Duration = Duration::from_secs(10);
+/// Partitions that one step empties: each takes as long as the file system takes.
+const EMPTIED_MAX: u32 = 8;
 /// Rows may stay a hundredth of the retention longer than asked, or these bounds.
 const NOTE_MIN: Duration = Duration::from_secs(1);
 const NOTE_MAX: Duration = Duration::from_secs(600);
@@ -49,7 +58,9 @@ pub(super) struct RetentionText {
     sweep: String,
     make: String,
     detach: String,
+    empty: String,
     drop: String,
+    schema: Schema,
 }
 
 /// Retention as a relay's holder does it. Several relays of one outbox may do it side by side.
@@ -72,8 +83,49 @@ pub struct Step {
     pub dropped: u64,
     /// Go on soon: there was more than one step's worth.
     pub more: bool,
-    /// Writers held a lock that dropping needs: go on later.
-    pub busy: bool,
+    /// Partitions emptied, because they could not be detached.
+    pub emptied: u64,
+    /// Others held a lock that this needs: go on later.
+    pub held_up: Option<Verb>,
+}
+
+/// What is done to a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// Taken out of the outbox.
+    Detach,
+    /// Dropped.
+    Drop,
+    /// Made ahead.
+    Make,
+}
+
+// === impl Verb ===
+
+impl Verb {
+    /// What to say when it is held up again and again.
+    fn held_up(self, schema: &Schema) -> Failure {
+        let what = match self {
+            Self::Detach => format!(
+                "a settled partition of {schema}.outbox cannot be detached, as transactions that have written are always \
+                 open for longer than writers may wait; its rows go, the empty piece stays: `twinbox doctor` says who \
+                 and what to do"
+            ),
+            Self::Drop => format!(
+                "a detached partition of {schema}.outbox cannot be dropped, as somebody reads it: look for long \
+                 transactions in pg_stat_activity"
+            ),
+            Self::Make => format!(
+                "no partition of {schema}.outbox can be made ahead, as somebody holds a lock on it, or on \
+                 outbox_default, where rows go that no partition takes: look for long transactions in pg_stat_activity"
+            ),
+        };
+        Failure::new(
+            FailureKind::Transient,
+            SqlState::LOCK_NOT_AVAILABLE.code().to_owned(),
+            what,
+        )
+    }
 }
 
 // === impl RetentionText ===
@@ -96,7 +148,9 @@ impl RetentionText {
             sweep: text!("sweep"),
             make: text!("make"),
             detach: text!("detach"),
+            empty: text!("empty"),
             drop: text!("drop"),
+            schema: schema.clone(),
         }
     }
 }
@@ -157,28 +211,52 @@ impl Retention {
         })
     }
 
-    /// Drops what was detached, detaches what may go, and makes what is needed next, one partition each. Making comes
-    /// last: what cannot be made must not keep anything from going.
+    /// Detaches what may go, drops what was detached, and makes what is needed next, one partition each. One that fails
+    /// keeps no other from being done: what cannot be dropped must not let the outbox run out of partitions.
     async fn turn(&self, client: &Client, bound: Option<Xid8>) -> Result<Step, StoreError> {
-        let mut step = match bound {
-            None => Step::default(),
-            Some(bound) => self.delete(client, &self.text.sweep, &[&bound, &ROWS_MAX]).await?,
+        let swept = match bound {
+            None => Ok(Step::default()),
+            Some(bound) => self.delete(client, &self.text.sweep, &[&bound, &ROWS_MAX]).await,
         };
-        let detached: Option<Option<String>> = self.ask(client, &self.text.detach).await?;
-        if let Some(Some(partition)) = &detached {
+        let detached: Result<Option<Option<String>>, _> = self.ask(client, &self.text.detach).await;
+        if let Ok(Some(Some(partition))) = &detached {
             crate::point!("partition.detached");
             tracing::info!(%partition, "detached a partition of the outbox: all of it is published and old");
         }
-        let dropped: Option<Option<String>> = self.ask(client, &self.text.drop).await?;
-        if let Some(Some(partition)) = &dropped {
+        let emptied = match &detached {
+            Ok(None) => self.empty(client).await,
+            _ => Ok(0),
+        };
+        let dropped: Result<Option<Option<String>>, _> = self.ask(client, &self.text.drop).await;
+        if let Ok(Some(Some(partition))) = &dropped {
             crate::point!("partition.dropped");
             tracing::info!(%partition, "dropped a partition of the outbox");
-            step.dropped = 1;
         }
-        let made: Option<bool> = self.ask(client, &self.text.make).await?;
-        step.busy = detached.is_none() || dropped.is_none() || made.is_none();
+        let made: Result<Option<bool>, _> = self.ask(client, &self.text.make).await;
+        let (mut step, detached, dropped, made) = (swept?, detached?, dropped?, made?);
+        step.emptied = emptied?;
+        step.dropped = u64::from(matches!(dropped, Some(Some(_))));
         step.more |= step.dropped > 0 || made == Some(true);
+        step.held_up = [
+            (detached.is_none(), Verb::Detach),
+            (made.is_none(), Verb::Make),
+            (dropped.is_none(), Verb::Drop),
+        ]
+        .into_iter()
+        .find_map(|(held_up, verb)| held_up.then_some(verb));
         Ok(step)
+    }
+
+    /// Empties what cannot be detached.
+    async fn empty(&self, client: &Client) -> Result<u64, StoreError> {
+        let mut emptied = 0;
+        for _ in 0..EMPTIED_MAX {
+            let partition: Option<Option<String>> = self.ask(client, &self.text.empty).await?;
+            let Some(Some(partition)) = partition else { break };
+            tracing::info!(%partition, "emptied a partition of the outbox: all of it is published and old");
+            emptied += 1;
+        }
+        Ok(emptied)
     }
 
     /// Calls one of the owner's functions under the fence; none = a lock was not to be had.
@@ -197,13 +275,16 @@ impl Retention {
 }
 
 impl Upkeep for Retention {
-    fn step(&self) -> Boxed<'_, Result<Duration, StoreError>> {
+    fn step(&self) -> Boxed<'_, Result<Tidied, StoreError>> {
         Box::pin(async move {
             let step = Self::step(self).await?;
-            Ok(match step {
-                Step { busy: true, .. } => BUSY,
-                Step { more: true, .. } => BETWEEN,
-                _ => self.pace(),
+            Ok(Tidied {
+                wait: match step {
+                    Step { held_up: Some(_), .. } => BUSY,
+                    Step { more: true, .. } => BETWEEN,
+                    _ => self.pace(),
+                },
+                held_up: step.held_up.map(|verb| verb.held_up(&self.text.schema)),
             })
         })
     }

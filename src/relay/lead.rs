@@ -108,7 +108,7 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, with: (&Held, &
         status.last_error = None;
     });
     let published_before = control.status.borrow().published;
-    let _upkeep = Upkeeper::start(opened.upkeep, engine.pulses.upkeep.clone());
+    let _upkeep = Upkeeper::start(opened.upkeep, engine);
     let mut term = Term {
         state: State::new((engine.settings)(), blocked),
         effects: Vec::new(),

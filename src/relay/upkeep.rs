@@ -1,20 +1,41 @@
 //! The task that tidies the store beside the work of a term: nobody waits for it, and it stops with its handle.
+//!
+//! Promises: what goes wrong for longer than [`LASTS`] is told, once per cause and then at most once an hour; a shorter
+//! hitch is nobody's business, as tidying late harms nobody.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
-use super::run::alive;
-use crate::contract::{StoreError, Upkeep};
-use crate::telemetry::Pulse;
+use super::run::{Engine, alive, now, wall_clock};
+use crate::contract::{StoreError, Tidied, Upkeep};
+use crate::delivery::{Failure, FailureKind};
 
 /// After a step that failed: deleting late harms nobody.
 const AGAIN: Duration = Duration::from_secs(5);
+/// What does not get on is tried less often, up to so many times its wait: each try may let writers wait.
+const SELDOM: u32 = 6;
+/// What goes on for that long is told.
+const LASTS: Duration = Duration::from_secs(60);
+/// The same cause is not told again before.
+const QUIET: Duration = Duration::from_secs(3600);
 
 /// A running upkeep.
 #[derive(Debug)]
 pub(super) struct Upkeeper(JoinHandle<()>);
+
+/// Steps in a row that did not do all that they should.
+#[derive(Debug, Default)]
+struct Trouble {
+    /// When the first was, by both clocks.
+    since: Option<(Instant, Timestamp)>,
+    times: u32,
+    /// When each cause was told last; as many as there are causes.
+    told: BTreeMap<String, Instant>,
+}
 
 // === impl Upkeeper ===
 
@@ -24,18 +45,27 @@ impl Upkeeper {
         clippy::disallowed_methods,
         reason = "the engine's own task; dropping the handle aborts it"
     )]
-    pub(super) fn start(upkeep: Arc<dyn Upkeep>, pulse: Pulse) -> Self {
-        Self(tokio::spawn(alive(pulse, async move {
+    pub(super) fn start(upkeep: Arc<dyn Upkeep>, engine: &Engine) -> Self {
+        let (relay, meters) = (engine.name.clone(), engine.meters.clone());
+        Self(tokio::spawn(alive(engine.pulses.upkeep.clone(), async move {
+            let mut trouble = Trouble::default();
             loop {
-                let wait = match upkeep.step().await {
-                    Ok(wait) => wait,
+                let (wait, failure) = match upkeep.step().await {
+                    Ok(Tidied { wait, held_up }) => (wait, held_up),
                     Err(StoreError::Fenced) => return,
-                    Err(error) => {
-                        tracing::debug!(%error, "upkeep failed; tried again");
-                        AGAIN
+                    Err(StoreError::Away(failure)) => (AGAIN, Some(failure)),
+                    Err(StoreError::Incident { kind, sentence, .. }) => {
+                        (AGAIN, Some(Failure::new(FailureKind::Unknown, kind, sentence)))
                     }
                 };
-                tokio::time::sleep(wait).await;
+                match &failure {
+                    Some(failure) => {
+                        meters.upkeep_failed(&failure.code);
+                        trouble.meets(&relay, failure);
+                    }
+                    None => trouble.ends(&relay),
+                }
+                tokio::time::sleep(wait * trouble.times.clamp(1, SELDOM)).await;
             }
         })))
     }
@@ -44,5 +74,81 @@ impl Upkeeper {
 impl Drop for Upkeeper {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+// === impl Trouble ===
+
+impl Trouble {
+    fn meets(&mut self, relay: &str, failure: &Failure) {
+        let (code, times) = (&failure.code, self.times + 1);
+        match self.news(code, (now(), wall_clock())) {
+            Some(since) => {
+                tracing::warn!(relay, kind = failure.kind.as_str(), %code, %since, times, "upkeep of the outbox: {failure}");
+            }
+            None => tracing::debug!(relay, %code, times, "upkeep of the outbox: {failure}"),
+        }
+    }
+
+    fn ends(&mut self, relay: &str) {
+        let lasted = self
+            .since
+            .is_some_and(|(since, _)| now().duration_since(since) >= LASTS);
+        if lasted {
+            tracing::info!(relay, "upkeep of the outbox goes on");
+        }
+        self.since = None;
+        self.times = 0;
+    }
+
+    /// Counts one more; since when it goes on, if that is to be told.
+    fn news(&mut self, code: &str, (now, clock): (Instant, Timestamp)) -> Option<Timestamp> {
+        let (since, by_the_clock) = *self.since.get_or_insert((now, clock));
+        self.times = self.times.saturating_add(1);
+        let told = self
+            .told
+            .get(code)
+            .is_some_and(|told| now.duration_since(*told) < QUIET);
+        if told || now.duration_since(since) < LASTS {
+            return None;
+        }
+        self.told.insert(code.to_owned(), now);
+        Some(by_the_clock)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_on_is_told_once_per_cause_and_hour() {
+        let (start, clock) = (now(), wall_clock());
+        let mut trouble = Trouble::default();
+        let mut news = |code: &str, second: u64| {
+            let at = start + Duration::from_secs(second);
+            trouble.news(code, (at, clock + Duration::from_secs(second))).is_some()
+        };
+        assert!(!news("55P03", 0), "a hitch");
+        assert!(!news("55P03", 59));
+        assert!(news("55P03", 60), "it goes on");
+        let again = (61..3600).filter(|second| news("55P03", *second)).count();
+        assert_eq!(again, 0);
+        assert!(news("42P07", 3600), "another cause");
+        let turns = (3601..3660).map(|second| news(if second % 2 == 0 { "55P03" } else { "42P07" }, second));
+        assert_eq!(turns.filter(|told| *told).count(), 0, "that take turns");
+        assert!(news("55P03", 3660), "an hour later");
+        assert_eq!(trouble.since.expect("it goes on").1, clock, "since the first");
+    }
+
+    #[test]
+    fn what_ended_is_counted_anew() {
+        let (start, clock) = (now(), wall_clock());
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.news("55P03", (start, clock)), None);
+        trouble.ends("orders");
+        let later = start + Duration::from_secs(3600);
+        assert_eq!(trouble.news("55P03", (later, clock)), None);
+        assert_eq!(trouble.times, 1);
     }
 }

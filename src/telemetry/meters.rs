@@ -28,6 +28,7 @@ pub struct Meters {
     fetch: Histogram<f64>,
     attempts: Counter<u64>,
     failures: Counter<u64>,
+    upkeep: Counter<u64>,
 }
 
 // === impl Meters ===
@@ -52,6 +53,7 @@ impl Meters {
             fetch: seconds(names::FETCH_DURATION, &SECONDS),
             attempts: count(names::PUBLISH_ATTEMPTS),
             failures: count(names::PUBLISH_FAILURES),
+            upkeep: count(names::UPKEEP_FAILURES),
         }
     }
 
@@ -90,6 +92,13 @@ impl Meters {
             KeyValue::new(names::ERROR_TYPE, error_type.to_owned()),
         ];
         self.failures.add(messages, &labels);
+    }
+
+    /// A step of upkeep did not do all that it should.
+    pub fn upkeep_failed(&self, error_type: &str) {
+        let [relay, _] = self.own.clone();
+        let labels = [relay, KeyValue::new(names::ERROR_TYPE, error_type.to_owned())];
+        self.upkeep.add(1, &labels);
     }
 
     /// How long ago the rows that are durable now were committed; the only thing recorded per message.

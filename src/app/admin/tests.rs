@@ -72,6 +72,7 @@ async fn open(change: impl FnOnce(&mut Admin)) -> Port {
     meters.attempted("order.events", 3);
     meters.sent("order.events", 2, Duration::from_millis(3));
     meters.failed("order.events", "MessageSizeTooLarge", 1);
+    meters.upkeep_failed("55P03");
     meters.delivered([Duration::from_millis(12)]);
     meters.fetched(Duration::from_millis(1));
     let mut admin = Admin {

@@ -100,6 +100,12 @@ pub(super) fn plan(shape: Shape, wake: Wake) -> Vec<Step> {
     steps
 }
 
+/// The next steps that go into one transaction: the outbox with its shape, or one alone. So many from the front.
+pub(super) fn together(steps: &[Step]) -> usize {
+    let shaped = steps.iter().skip(1).take_while(|step| step.shapes()).count();
+    steps.len().min(1 + shaped)
+}
+
 /// What this binary would ship under that number, whatever was asked for.
 pub(super) fn find(component: &str, version: i32, name: &str) -> Option<Step> {
     [OUTBOX, PAYLOAD_JSON, PAYLOAD_BYTEA, PAYLOAD_TEXT, WAKE]
@@ -143,7 +149,7 @@ impl Component {
 impl Step {
     /// Whether it shapes the outbox: then it is applied in one transaction with it, so that nobody sees one without the
     /// other.
-    pub(super) fn shapes(&self) -> bool {
+    fn shapes(&self) -> bool {
         self.component == Component::Payload || (self.component == Component::Partitions && self.version == 1)
     }
 

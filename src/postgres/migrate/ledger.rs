@@ -142,9 +142,9 @@ pub(super) fn next(options: &Options, standing: Standing) -> Result<Vec<Step>, M
     let schema = options.schema.clone();
     match standing {
         Standing::Current => Ok(Vec::new()),
-        Standing::Behind(steps) => {
-            let together = steps.iter().skip(1).take_while(|step| step.shapes()).count() + 1;
-            Ok(steps.into_iter().take(together).collect())
+        Standing::Behind(mut steps) => {
+            steps.truncate(files::together(&steps));
+            Ok(steps)
         }
         Standing::Newer {
             component,

@@ -8,7 +8,7 @@ use super::files::{self, Step};
 use super::{Options, Wake, ledger};
 use crate::postgres::identifier::{literal, quoted};
 
-/// The whole as SQL text, one transaction per file.
+/// The whole as SQL text, in the transactions of [`super::apply`].
 #[must_use]
 pub fn print(options: &Options) -> String {
     let wake = if options.wake { Wake::Installed } else { Wake::Declined };
@@ -22,8 +22,12 @@ pub fn print(options: &Options) -> String {
         quoted(schema.name()),
         schema.render(files::LEDGER)
     );
-    for step in files::plan(options.shape(), wake) {
-        transaction(&mut out, options, &step);
+    let plan = files::plan(options.shape(), wake);
+    let mut rest = plan.as_slice();
+    while !rest.is_empty() {
+        let (steps, others) = rest.split_at(files::together(rest));
+        transaction(&mut out, options, steps);
+        rest = others;
     }
     if options.roles {
         // Writing to a String cannot fail.
@@ -32,24 +36,28 @@ pub fn print(options: &Options) -> String {
     out
 }
 
-fn transaction(out: &mut String, options: &Options, step: &Step) {
-    if step.component == files::Component::Wake {
+fn transaction(out: &mut String, options: &Options, steps: &[Step]) {
+    if steps.iter().any(Step::is_choice) {
         out.push_str("-- Leave this one out where max_prepared_transactions is above 0.\n");
     }
-    let entry = format!(
-        "insert into {{schema}}.migration (component, version, name, checksum, \"binary\")\n\
-         values ({}, {}, {}, {}, {});",
-        literal(step.component.name()),
-        step.version,
-        literal(step.name),
-        literal(&step.checksum()),
-        literal(ledger::binary())
-    );
-    // Writing to a String cannot fail.
-    let _ = write!(
-        out,
-        "begin;\n\n{}\n{}\n\ncommit;\n\n",
-        options.schema.render(step.sql),
-        options.schema.render(&entry)
-    );
+    out.push_str("begin;\n\n");
+    for step in steps {
+        let entry = format!(
+            "insert into {{schema}}.migration (component, version, name, checksum, \"binary\")\n\
+             values ({}, {}, {}, {}, {});",
+            literal(step.component.name()),
+            step.version,
+            literal(step.name),
+            literal(&step.checksum()),
+            literal(ledger::binary())
+        );
+        // Writing to a String cannot fail.
+        let _ = write!(
+            out,
+            "{}\n{}\n\n",
+            options.schema.render(step.sql),
+            options.schema.render(&entry)
+        );
+    }
+    out.push_str("commit;\n\n");
 }

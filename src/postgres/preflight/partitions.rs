@@ -1,4 +1,6 @@
-//! An outbox of partitions: is it one, are there enough, was one taken away. Pure.
+//! An outbox of partitions: is it one, are there enough, do they go, was one taken away. Pure.
+
+use std::time::Duration;
 
 use tokio_postgres::Row;
 
@@ -8,6 +10,10 @@ use crate::postgres::identifier::{Schema, quoted};
 
 /// As many rows in the default partition are no accident of a start.
 const STRAYS_MAX: i64 = 10_000;
+/// As many bytes there are too many for a relay to make a partition while writers write there (`make_partition`).
+const STRAY_BYTES_MAX: i64 = 32 << 20;
+/// Partitions are dropped that late where nothing is wrong: they are as long as a part of the retention, or some hours.
+const LATE: Duration = Duration::from_secs(6 * 3600);
 
 /// What was seen of them.
 #[derive(Debug, Clone)]
@@ -16,17 +22,25 @@ pub(super) struct Partitions {
     ahead: Option<f64>,
     /// Rows in the default partition, about.
     strays: i64,
+    /// Bytes there.
+    stray_bytes: i64,
     /// Detached, and not dropped.
     detached: Vec<String>,
+    /// Past, empty, and not detached.
+    emptied: i64,
+    /// Past for too long, with rows.
+    overdue: i64,
+    /// Whose transactions have a lock on the outbox.
+    holders: Vec<String>,
     /// This role may make and drop them.
     may: bool,
 }
 
 /// What to think of it; no partitions = a plain table. `wanted`: the relay is to drop them.
-pub(super) fn findings(seen: Option<&Partitions>, schema: &Schema, wanted: bool) -> Vec<Finding> {
+pub(super) fn findings(seen: Option<&Partitions>, schema: &Schema, wanted: Option<Duration>) -> Vec<Finding> {
     match (seen, wanted) {
-        (None, false) => Vec::new(),
-        (None, true) => {
+        (None, None) => Vec::new(),
+        (None, Some(_)) => {
             let observed = format!("{schema}.outbox is a plain table, and `retention: partitions` has nothing to drop");
             vec![finding(
                 (Grade::Fail, observed),
@@ -36,6 +50,11 @@ pub(super) fn findings(seen: Option<&Partitions>, schema: &Schema, wanted: bool)
         }
         (Some(seen), _) => seen.findings(schema, wanted),
     }
+}
+
+/// How old a partition is at its end, when it should be gone.
+pub(super) fn overdue(retention: Duration) -> Duration {
+    retention.saturating_mul(2).saturating_add(LATE)
 }
 
 fn finding((grade, observed): (Grade, String), expected: &str, fix: String) -> Finding {
@@ -55,17 +74,24 @@ impl Partitions {
         Self {
             ahead: row.get("ahead"),
             strays: row.get("strays"),
+            stray_bytes: row.get("stray_bytes"),
             detached: row.get("detached"),
+            emptied: row.get("emptied"),
+            overdue: row.get("overdue"),
+            holders: row.get("holders"),
             may: row.get("may"),
         }
     }
 
-    fn findings(&self, schema: &Schema, wanted: bool) -> Vec<Finding> {
+    fn findings(&self, schema: &Schema, wanted: Option<Duration>) -> Vec<Finding> {
         let mut found = Vec::new();
         let mut warn = |observed: String, expected: &str, fix: String| {
             found.push(finding((Grade::Warn, observed), expected, fix));
         };
-        if !wanted {
+        if let Some(retention) = wanted {
+            self.ahead(schema, retention, &mut warn);
+            self.gone(schema, &mut warn);
+        } else {
             let observed = format!("{schema}.outbox is made of partitions, and this relay deletes its rows one by one");
             let expected = "`retention: partitions`: it makes partitions ahead and drops old ones";
             warn(
@@ -73,19 +99,6 @@ impl Partitions {
                 expected,
                 "set `retention: partitions` for this relay".to_owned(),
             );
-        } else if self.ahead.is_none_or(|ahead| ahead <= 0.0) {
-            let observed =
-                format!("{schema}.outbox has no partition for now: rows go to outbox_default, and are deleted");
-            warn(
-                observed,
-                "partitions made ahead",
-                "start the relay: whoever leads makes them".to_owned(),
-            );
-        }
-        if wanted && !self.may {
-            let observed = format!("this role may not make and drop partitions of {schema}.outbox: it grows");
-            let fix = "twinbox migrate --roles, then: grant twinbox_relay to \"the role in database.url\";".to_owned();
-            warn(observed, "the rights of twinbox_relay", fix);
         }
         if self.strays > STRAYS_MAX {
             let observed = format!(
@@ -107,15 +120,79 @@ impl Partitions {
         }
         found
     }
+
+    /// Whether there are enough, and may be more.
+    fn ahead(&self, schema: &Schema, retention: Duration, warn: &mut impl FnMut(String, &str, String)) {
+        if !self.may {
+            let observed = format!("this role may not make and drop partitions of {schema}.outbox: it grows");
+            let fix = "twinbox migrate --roles, then: grant twinbox_relay to \"the role in database.url\";".to_owned();
+            warn(observed, "the rights of twinbox_relay", fix);
+        }
+        if self.ahead.is_some_and(|ahead| ahead > 0.0) {
+            return;
+        }
+        let observed = format!("{schema}.outbox has no partition for now: rows go to outbox_default, and are deleted");
+        let fix = if self.stray_bytes <= STRAY_BYTES_MAX {
+            "start the relay: whoever leads makes them".to_owned()
+        } else {
+            // Until what is in the default one is old and deleted.
+            let hours = overdue(retention).as_secs() / 3600;
+            let schema = quoted(schema.name());
+            format!(
+                "relays make none, as writers would wait while outbox_default ({} MB) is read, seconds for each GB. In a \
+                 quiet moment, as the owner: create table {schema}.outbox_by_hand partition of {schema}.outbox for values \
+                 from (date_trunc('minute', now()) + interval '10 min') to (date_trunc('minute', now()) + interval \
+                 '{hours} h');",
+                self.stray_bytes >> 20
+            )
+        };
+        warn(observed, "partitions made ahead", fix);
+    }
+
+    /// Whether they go.
+    fn gone(&self, schema: &Schema, warn: &mut impl FnMut(String, &str, String)) {
+        if self.emptied > 0 {
+            let holders = if self.holders.is_empty() {
+                "nobody".to_owned()
+            } else {
+                self.holders.join(", ")
+            };
+            let observed = format!(
+                "past and empty partitions of {schema}.outbox that are still there: {}; to detach one, a relay waits a tenth \
+                 of a second for all transactions that have written; open just now: {holders}",
+                self.emptied
+            );
+            let fix = format!(
+                "end what stays open, and keep transactions short after they wrote; or let writers wait longer for it, as \
+                 the owner: alter function {}.detach_partition() set lock_timeout = '1s';",
+                quoted(schema.name())
+            );
+            warn(observed, "detached and dropped by the relay that leads", fix);
+        }
+        if self.overdue > 0 {
+            let observed = format!(
+                "partitions of {schema}.outbox that should long be gone: {}; some relay has not settled their rows, or keeps \
+                 them",
+                self.overdue
+            );
+            let fix =
+                "twinbox status: start what is stopped, mend what is behind; a relay that is gone for good: twinbox \
+                       forget NAME"
+                    .to_owned();
+            warn(observed, "settled by every relay, and dropped", fix);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const DAY: Duration = Duration::from_secs(86400);
+
     fn grades(seen: Option<&Partitions>, wanted: bool) -> Vec<Grade> {
         let schema = Schema::new("twinbox").expect("a plain name");
-        let found = findings(seen, &schema, wanted);
+        let found = findings(seen, &schema, wanted.then_some(DAY));
         assert!(found.iter().all(|finding| !finding.fix.is_empty()));
         found.iter().map(|finding| finding.grade).collect()
     }
@@ -125,7 +202,11 @@ mod tests {
         let good = Partitions {
             ahead: Some(3600.0),
             strays: 0,
+            stray_bytes: 0,
             detached: Vec::new(),
+            emptied: 0,
+            overdue: 0,
+            holders: vec!["pid 1".to_owned()],
             may: true,
         };
         assert_eq!(grades(None, false), []);
@@ -139,6 +220,19 @@ mod tests {
             },
             Partitions {
                 ahead: Some(-1.0),
+                ..good.clone()
+            },
+            Partitions {
+                ahead: Some(-1.0),
+                stray_bytes: STRAY_BYTES_MAX + 1,
+                ..good.clone()
+            },
+            Partitions {
+                emptied: 1,
+                ..good.clone()
+            },
+            Partitions {
+                overdue: 1,
                 ..good.clone()
             },
             Partitions {

@@ -71,6 +71,15 @@ impl Database {
         }
     }
 
+    /// Drops the partitions that `migrate` made ahead, for tests that make their own.
+    pub(crate) async fn drop_partitions(&self) {
+        let sql = "do $$ declare p text; begin
+            for p in select o.partition from twinbox.outbox_partition o where o.lower is not null loop
+              execute format('drop table twinbox.%I', p);
+            end loop; end $$";
+        self.owner().await.batch_execute(sql).await.expect("dropped");
+    }
+
     /// The superuser's URL, for `migrate` and for looking inside.
     #[must_use]
     pub(crate) fn owner_url(&self) -> String {

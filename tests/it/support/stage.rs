@@ -161,6 +161,9 @@ impl Stage {
             );
         }
         database.make_logins().await;
+        if self.partitions {
+            database.drop_partitions().await;
+        }
     }
 
     /// An `aggregatetype` of this test, whose topic `<type>.events` exists with `partitions`.

@@ -10,4 +10,5 @@ mod retention;
 mod rig;
 mod rows;
 mod schedules;
+mod upkeep;
 mod waking;

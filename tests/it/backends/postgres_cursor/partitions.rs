@@ -15,10 +15,10 @@ use crate::support::postgres::{Login, connect};
 use crate::support::wait;
 
 const COUNT: &str = "select count(*) from twinbox.outbox";
-const HOUR: i32 = 3600;
+pub(super) const HOUR: i32 = 3600;
 
 /// The relay that drops partitions, under another name than the first one if asked.
-fn relay(rig: &Rig, name: &str) -> PostgresOutbox {
+pub(super) fn relay(rig: &Rig, name: &str) -> PostgresOutbox {
     rig.also(|options| {
         name.clone_into(&mut options.name);
         options.retention = Some(Duration::from_millis(1));
@@ -26,7 +26,7 @@ fn relay(rig: &Rig, name: &str) -> PostgresOutbox {
     })
 }
 
-async fn take(outbox: &PostgresOutbox) -> (Box<dyn Lease>, Held, Opened) {
+pub(super) async fn take(outbox: &PostgresOutbox) -> (Box<dyn Lease>, Held, Opened) {
     let mut lease = outbox.lease();
     let held = lease.acquire().await.expect("an answer").expect("free");
     let opened = outbox.open(&held).await.expect("opened");
@@ -34,25 +34,29 @@ async fn take(outbox: &PostgresOutbox) -> (Box<dyn Lease>, Held, Opened) {
 }
 
 /// A row of a past hour, as its writer wrote it then.
-fn row(hour: i32, key: &str) -> String {
+pub(super) fn row(hour: i32, key: &str) -> String {
     format!(
         "insert into twinbox.outbox (aggregatetype, aggregateid, type, payload, created_at)
          values ('order', '{key}', 'created', '1', now() - interval '{hour} hours' + interval '1 minute')"
     )
 }
 
-async fn settle(opened: &mut Opened, count: usize) {
+pub(super) async fn settle(opened: &mut Opened, count: usize) {
     let read = read_until(opened.source.as_mut(), count).await;
     opened.source.confirm(settled_but(&read, &[])).await.expect("confirmed");
 }
 
-async fn exists(rig: &Rig, partition: &str) -> bool {
+pub(super) async fn exists(rig: &Rig, partition: &str) -> bool {
     rig.value(&format!("select to_regclass('twinbox.{partition}') is not null"))
         .await
 }
 
 /// Reads (a floor moves only when its source is asked) and steps, until this is so.
-async fn until(what: &str, (opened, retention): (&mut Opened, &Retention), mut so: impl AsyncFnMut(Step) -> bool) {
+pub(super) async fn until(
+    what: &str,
+    (opened, retention): (&mut Opened, &Retention),
+    mut so: impl AsyncFnMut(Step) -> bool,
+) {
     let given = tokio::sync::Mutex::new((opened, &mut so));
     wait::until(what, wait::PATIENCE, async || {
         let mut given = given.lock().await;
@@ -131,7 +135,7 @@ async fn a_late_committers_row_is_never_dropped() {
     until(
         "a lock is waited for in vain",
         (&mut opened, &retention),
-        async |step| step.busy,
+        async |step| step.held_up.is_some(),
     )
     .await;
     stays(&rig, &old, (&mut opened, &retention)).await;
@@ -145,9 +149,15 @@ async fn a_late_committers_row_is_never_dropped() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_that_commits_while_the_lock_is_waited_for_stays() {
-    let Some(rig) = Rig::with("partitions_race", |options| options.partitions = true).await else {
-        return;
-    };
+    for function in ["detach_partition", "empty_partition"] {
+        let Some(rig) = Rig::with("partitions_race", |options| options.partitions = true).await else {
+            return;
+        };
+        commits_while_waited_for(rig, function).await;
+    }
+}
+
+async fn commits_while_waited_for(rig: Rig, function: &str) {
     let old = rig.partition(-3 * HOUR, -2 * HOUR).await;
     let outbox = relay(&rig, "orders");
     let (_lease, held, mut opened) = take(&outbox).await;
@@ -157,10 +167,11 @@ async fn a_row_that_commits_while_the_lock_is_waited_for_stays() {
     outbox.retention(&held).step().await.expect("a note of the time");
     write(&rig, &[("now", "1")]).await;
     settle(&mut opened, 1).await;
-    rig.run("alter function twinbox.detach_partition() set lock_timeout = '20s'")
+    rig.run(&format!("alter function twinbox.{function}() set lock_timeout = '20s'"))
         .await;
     let client = connect(&rig.database.login_url(Login::Relay)).await.expect("connected");
-    let asking = client.query_one("select twinbox.detach_partition()", &[]);
+    let ask = format!("select twinbox.{function}()");
+    let asking = client.query_one(&ask, &[]);
     let committing = async {
         wait::until("it waits for the lock", wait::PATIENCE, async || {
             let waits = "select exists (select from pg_locks where mode = 'AccessExclusiveLock' and not granted)";

@@ -45,6 +45,9 @@ impl Rig {
         change(&mut options);
         migrate::apply(&mut owner, &options).await.expect("migrated");
         database.make_logins().await;
+        if options.partitions {
+            database.drop_partitions().await;
+        }
         let options = RelayOptions {
             name: RELAY.to_owned(),
             schema: schema(),

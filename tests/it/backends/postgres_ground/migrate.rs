@@ -238,6 +238,39 @@ async fn what_is_printed_is_what_is_applied() {
     scratch.drop().await;
 }
 
+/// Whoever runs the printed file by hand may stop after any transaction.
+#[tokio::test]
+async fn no_transaction_of_the_printed_file_leaves_an_outbox_of_another_shape() {
+    let Some(scratch) = Scratch::new("no_transaction_of_the_printed_file_leaves_an_outbox_of_another_shape").await
+    else {
+        return;
+    };
+    let asked = migrate::Options {
+        payload: Some(Payload::Bytea),
+        partitions: true,
+        ..options()
+    };
+    let mut owner = scratch.owner().await;
+    let script = migrate::print(&asked);
+    let shaped = "select coalesce(to_regclass('twinbox.outbox'), 0)::oid = 0 or exists (
+        select from pg_class c join pg_attribute a on a.attrelid = c.oid
+        where c.oid = to_regclass('twinbox.outbox') and c.relkind = 'p' and a.attname = 'payload' and a.atttypid = 'bytea'::regtype)";
+    for transaction in script.split_inclusive("\ncommit;\n") {
+        owner
+            .client()
+            .batch_execute(transaction)
+            .await
+            .expect("it runs as printed");
+        assert!(value::<bool>(owner.client(), shaped).await, "after {transaction}");
+        let standing = migrate::check(owner.client_mut(), &asked).await.expect("checked");
+        assert!(
+            matches!(standing, Standing::Behind(_) | Standing::Current),
+            "{standing:?}"
+        );
+    }
+    scratch.drop().await;
+}
+
 #[tokio::test]
 async fn the_wake_trigger_comes_and_goes() {
     let Some(scratch) = Scratch::new("the_wake_trigger_comes_and_goes").await else {
