@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::dead::Refused;
 use super::desk::{Call, Ghost, Stored};
 use super::event::{Effect, Notice, Turn};
 use super::lane::{LaneId, Standing};
@@ -22,6 +23,8 @@ pub(super) struct Block {
     pub(super) in_memory: Option<LaneId>,
     /// Letters that are durable all the same: their answers came when they were letters already.
     pub(super) passed: Vec<Position>,
+    /// Its head, when the destination refused it and it may go elsewhere.
+    pub(super) refused: Option<Refused>,
 }
 
 impl State {

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::dead::Refused;
 use super::lane::LaneId;
 use super::ticket;
 use crate::contract::{CloseRun, DueLane, Outbound, Receipt, StoreRun, Ticket};
@@ -42,6 +43,8 @@ pub(super) struct LetterRun {
     pub(super) receipts: Vec<Option<Receipt>>,
     pub(super) unanswered: usize,
     pub(super) handed_over: Option<Instant>,
+    /// It is one letter on its way to the dead-letter destination, after this.
+    pub(super) dead: Option<Refused>,
 }
 
 /// The desk.
@@ -180,6 +183,7 @@ impl LetterRun {
             receipts: vec![None; count],
             unanswered: count,
             handed_over: None,
+            dead: None,
         }
     }
 

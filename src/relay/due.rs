@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::blocked::unanswered;
+use super::dead::Refused;
 use super::desk::{Call, LetterRun};
 use super::event::{Effect, Notice, Turn};
 use super::state::{Draining, State};
@@ -14,6 +15,9 @@ use crate::contract::{CloseRun, DueLane, LetterId, Next, Outbound, Receipt, Tick
 use crate::delivery::verdict::{DESTINATION_REST_FIRST, Surroundings, Verdict, judge};
 use crate::delivery::{Cause, Failure, FailureKind, LaneName, Moment};
 use crate::message::Message;
+
+/// Why a lane stays blocked, until when, and the attempts so far.
+type Rest = (Cause, Option<Duration>, u32);
 
 /// Due lanes of one pick.
 const PICK_LANES: usize = 64;
@@ -61,31 +65,49 @@ impl State {
         self.desk.closes.push(CloseRun { lane, delivered, next });
     }
 
-    /// Letters up to the first that cannot be sent; a head that cannot be sent waits for a person.
+    /// Letters up to the first that cannot be sent; a head that cannot be sent waits for a person. A head that was refused
+    /// goes alone, as a dead letter.
     fn make_ready(&mut self, mut due: DueLane) {
+        let head = due.letters.first().map(|letter| letter.id);
+        let block = self.blocked.entry(due.lane.clone()).or_default();
+        let refused = block.refused.clone().filter(|refused| Some(refused.letter) == head);
+        due.letters.truncate(if refused.is_some() { 1 } else { usize::MAX });
         let mut outbound = Vec::with_capacity(due.letters.len());
-        let mut refused = None;
+        let mut unsendable = None;
         for letter in &due.letters {
             match self.outbound(&due.lane, &letter.message) {
                 Ok(letter) => outbound.push(letter),
                 Err(failure) => {
-                    refused = Some(failure);
+                    unsendable = Some(failure);
                     break;
                 }
+            }
+        }
+        if let (Some(refused), Some(head)) = (&refused, outbound.first_mut()) {
+            match self.dead_address(head, &refused.failure, refused.attempts) {
+                Some(dead) => head.address = dead,
+                None => outbound.clear(),
             }
         }
         if let Some(first) = outbound.first() {
             let place = self.place_of(&first.address.destination.clone());
             due.letters.truncate(outbound.len());
-            let number = self.desk.keep(LetterRun::new(due, place, outbound));
+            let mut run = LetterRun::new(due, place, outbound);
+            run.dead = refused;
+            let number = self.desk.keep(run);
             self.desk.ready.push_back(number);
             return;
         }
+        self.forget_refused(&due.lane);
         let next = Next::Rest {
             cause: Cause::Rejected,
             due: None,
             attempts: due.attempts,
-            failure: refused.map_or_else(unanswered, Arc::new),
+            failure: match (unsendable, refused) {
+                (Some(failure), _) => Arc::new(failure),
+                (None, Some(refused)) => refused.failure,
+                (None, None) => unanswered(),
+            },
         };
         self.close_run(due.lane, Vec::new(), next);
     }
@@ -171,10 +193,12 @@ impl State {
                 self.places.all[run.place as usize].destination.clone(),
             )));
         }
-        let next = if count == run.due.letters.len() {
-            Next::Now
-        } else {
+        let next = if count < run.due.letters.len() {
             self.letter_failed(&run, turn)
+        } else if let Some(Refused { letter, failure, .. }) = run.dead {
+            return self.close_run(run.due.lane, Vec::new(), Next::Dead { letter, failure });
+        } else {
+            Next::Now
         };
         self.close_run(run.due.lane, delivered, next);
     }
@@ -197,7 +221,7 @@ impl State {
             attempts_max: self.settings.rest.attempts_max,
         };
         let (cause, due, attempts) = match judge(failure.kind, around) {
-            Verdict::Refuse => (Cause::Rejected, None, before + 1),
+            Verdict::Refuse => self.refuse_letter(run, &failure, before + 1),
             Verdict::RestLane { counts } => {
                 let attempts = before + u32::from(counts);
                 (
@@ -225,12 +249,31 @@ impl State {
         }
     }
 
+    /// It waits for a person, or for its way to the dead-letter destination.
+    fn refuse_letter(&mut self, run: &LetterRun, failure: &Arc<Failure>, attempts: u32) -> Rest {
+        let refused = run.due.letters.get(run.delivered()).map(|letter| Refused {
+            letter: letter.id,
+            failure: Arc::clone(failure),
+            attempts,
+        });
+        match refused.filter(|_| run.dead.is_none()) {
+            Some(refused) if self.may_go_dead() => {
+                self.blocked.entry(run.due.lane.clone()).or_default().refused = Some(refused);
+                (Cause::Resting, Some(Duration::ZERO), attempts)
+            }
+            _ => {
+                self.forget_refused(&run.due.lane);
+                (Cause::Rejected, None, attempts)
+            }
+        }
+    }
+
     /// Letters were closed: lanes that are free publish again, the others may have more.
     pub(super) fn closed(&mut self, free: Vec<LaneName>, turn: &mut Turn<'_>) {
         if let Some(Call::Close(closes)) = self.desk.call.take()
             && closes
                 .iter()
-                .any(|close| matches!(close.next, Next::Now) && !free.contains(&close.lane))
+                .any(|close| matches!(close.next, Next::Now | Next::Dead { .. }) && !free.contains(&close.lane))
         {
             self.desk.pick_after = Some(turn.at.now);
         }

@@ -13,6 +13,7 @@
 
 mod blocked;
 mod census;
+mod dead;
 mod desk;
 mod due;
 mod event;

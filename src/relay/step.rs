@@ -10,7 +10,7 @@ use super::lane::{LaneId, Standing};
 use super::plan::plan;
 use super::state::{Asking, Draining, Flight, OnReject, State};
 use super::ticket::{Named, named};
-use crate::contract::{Answer, Outbound, Page, Receipt, Rejection, Ticket};
+use crate::contract::{Answer, Outbound, Page, Receipt, Ticket};
 use crate::delivery::verdict::{DESTINATION_REST_FIRST, DESTINATION_REST_MAX, Surroundings, Verdict, judge};
 use crate::delivery::{Address, Cause, Destination, Failure, FailureKind, Moment, RestPolicy};
 use crate::message::{Body, Message};
@@ -200,6 +200,7 @@ fn finish_run(state: &mut State, id: LaneId, turn: &mut Turn<'_>) {
             )));
         }
         tell_broken_order(state, id, (&run, &left), turn.out);
+        state.dead_succeeded(id, turn);
         state.succeeded(id);
     }
     run.clear();
@@ -276,13 +277,15 @@ pub(super) fn lane_failed(state: &mut State, id: LaneId, failed: (&[u64], Arc<Fa
             let name = state.name_of(id);
             turn.out.push(Effect::Tell(Notice::LaneRests(name)));
         }
-        Verdict::RestDestination => {
-            rest_place(state, place, (failure.kind, None), turn);
-            state.list(id);
-        }
-        Verdict::RestMisconfigured => {
-            rest_place(state, place, (failure.kind, Some(DESTINATION_REST_FIRST)), turn);
-            state.list(id);
+        verdict @ (Verdict::RestDestination | Verdict::RestMisconfigured) => {
+            let first = (verdict == Verdict::RestMisconfigured).then_some(DESTINATION_REST_FIRST);
+            let dead = state.lane_mut(id).dead.as_ref().map(|dead| dead.destination.clone());
+            if let Some(dead) = dead {
+                state.rest_dead(id, &dead, (failure.kind, first), turn);
+            } else {
+                rest_place(state, place, (failure.kind, first), turn);
+                state.list(id);
+            }
         }
     }
 }
@@ -323,7 +326,13 @@ fn refuse(state: &mut State, id: LaneId, out: &mut Vec<Effect>) {
             state.stepped_down = true;
         }
         OnReject::DeadLetter if sendable && !dead_already => {
-            state.lane_mut(id).dead = head.and_then(|number| dead_address(state, id, number));
+            let refused = head.and_then(|number| state.inflight.get(number));
+            let refused = refused.map(|flight| flight.outbound.clone());
+            let failure = state.lane_mut(id).last_failure.clone();
+            let attempts = state.lane_mut(id).attempts;
+            state.lane_mut(id).dead = refused
+                .zip(failure)
+                .and_then(|(outbound, failure)| state.dead_address(&outbound, &failure, attempts));
             if state.lane_mut(id).dead.is_some() {
                 state.list(id);
             } else {
@@ -339,23 +348,4 @@ fn park(state: &mut State, id: LaneId) {
     lane.standing = Standing::Storing;
     lane.store_cause = Cause::Rejected;
     state.desk.want(id);
-}
-
-/// Where the head goes as a dead letter, with what its world wants to know about it.
-fn dead_address(state: &mut State, id: LaneId, number: u64) -> Option<Address> {
-    let failure = state.lane_mut(id).last_failure.clone()?;
-    let attempts = state.lane_mut(id).attempts;
-    let Outbound { message, address, .. } = state.inflight.get(number)?.outbound.clone();
-    let dead_letter = state.settings.dead_letter.as_mut()?;
-    let mut dead = dead_letter
-        .router
-        .address_from(&message, &address.destination.to_string())
-        .ok()?;
-    dead.headers = (dead_letter.headers)(&Rejection {
-        message: &message,
-        from: &address,
-        failure: &failure,
-        attempts,
-    });
-    Some(dead)
 }

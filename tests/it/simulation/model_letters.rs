@@ -179,7 +179,7 @@ impl ModelLetters {
         match &run.next {
             Next::Now | Next::Dead { .. } => {
                 row.due = Some(now);
-                if !run.delivered.is_empty() {
+                if !run.delivered.is_empty() || matches!(run.next, Next::Dead { .. }) {
                     row.attempts = 0;
                 }
             }

@@ -2,7 +2,7 @@
 
 use twinbox::contract::Receipt;
 use twinbox::delivery::FailureKind;
-use twinbox::relay::Notice;
+use twinbox::relay::{Notice, OnReject};
 
 use super::super::clock::SECOND;
 use super::super::faults::Shape;
@@ -163,4 +163,84 @@ fn a_lane_discarded_while_its_destination_rests_goes_on() {
     let later = rig.read(&[row(0, Some(1))]);
     rig.wait_served(SECOND);
     assert_eq!(rig.open_letters(later[0]), later);
+}
+
+fn dead_letters() -> Rig {
+    Rig::new(Shape {
+        on_reject: OnReject::DeadLetter,
+        ..Shape::plain()
+    })
+}
+
+/// Where what is on its way goes.
+fn destinations(rig: &Rig) -> Vec<String> {
+    let flying = rig.flying.iter();
+    flying
+        .map(|outbound| outbound.address.destination.to_string())
+        .collect()
+}
+
+/// A lane rests so long that it is stored, and then its head is refused: the letter goes to the dead-letter destination,
+/// is dead once that has it, and what stood behind it goes out.
+#[test]
+fn a_letter_that_is_refused_goes_where_dead_letters_go() {
+    let mut rig = dead_letters();
+    let rows = rig.read(&[row(0, Some(1)), row(0, Some(1)), row(1, Some(2))]);
+    rig.durable(&rows[2..]);
+    rig.fails(rows[0], FailureKind::Destination);
+    rig.answer(rows[1], Receipt::NotAttempted);
+    rig.published();
+    while rig.letters.of(rows[0]).is_none() {
+        for seq in rig.published() {
+            rig.fails(seq, FailureKind::Destination);
+        }
+        let other = rig.read(&[row(1, Some(2))]);
+        rig.durable(&other);
+        assert_eq!(rig.published().pop(), other.last().copied());
+        rig.wait_served(5 * SECOND);
+    }
+    let goes_out = |rig: &mut Rig| {
+        while rig.flying.is_empty() {
+            rig.wait_served(SECOND);
+        }
+        destinations(rig)
+    };
+    assert_eq!(goes_out(&mut rig), ["t0", "t0"]);
+    rig.fails(rows[0], FailureKind::Message);
+    rig.answer(rows[1], Receipt::NotAttempted);
+    rig.serve();
+    assert_eq!(goes_out(&mut rig), ["t0.dlq"]);
+    rig.fails(rows[0], FailureKind::Unreachable);
+    rig.serve();
+    assert_eq!(goes_out(&mut rig), ["t0.dlq"], "nobody was there: it is tried again");
+    rig.durable(&rows[..1]);
+    rig.serve();
+    assert!(rig.letters.of(rows[0]).is_some_and(|letter| letter.closed.is_some()));
+    assert_eq!(goes_out(&mut rig), ["t0"]);
+    rig.durable(&rows[1..2]);
+    rig.serve();
+    assert!(rig.letters.lanes.is_empty(), "nothing is left of the lane");
+}
+
+/// What is refused as a dead letter, too, waits for a person; after a release it is tried where it belongs.
+#[test]
+fn a_letter_that_is_refused_twice_is_parked() {
+    let mut rig = dead_letters();
+    let rows = rig.read(&[row(0, Some(1))]);
+    for to in ["t0", "t0.dlq"] {
+        assert_eq!(destinations(&rig), [to]);
+        rig.fails(rows[0], FailureKind::Message);
+    }
+    rig.serve();
+    for _ in 0..2 {
+        rig.release(rows[0]);
+        for to in ["t0", "t0.dlq"] {
+            rig.wait_served(SECOND);
+            assert_eq!(destinations(&rig), [to]);
+            rig.fails(rows[0], FailureKind::Message);
+            rig.serve();
+        }
+        rig.wait_served(SECOND);
+        assert_eq!(rig.letters.lanes[&rig.lane(rows[0])].due, None, "parked");
+    }
 }

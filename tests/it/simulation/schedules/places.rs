@@ -1,7 +1,8 @@
 //! Destinations: what one says of itself, of its lanes, and of nobody else.
 
+use twinbox::contract::Receipt;
 use twinbox::delivery::{Cause, FailureKind};
-use twinbox::relay::Notice;
+use twinbox::relay::{Notice, OnReject};
 
 use super::super::clock::{MILLISECOND, SECOND};
 use super::super::faults::Shape;
@@ -255,4 +256,37 @@ fn a_place_that_rests_and_is_forgotten_is_told() {
     let told = rig.told.iter();
     let forgotten = told.filter(|told| matches!(told, Notice::DestinationForgotten(_)));
     assert_eq!(forgotten.count(), 2, "topic 0 flows, and is forgotten without a word");
+}
+
+/// Nobody made the topic of dead letters: it rests, and the refused message's lane. The topic itself takes others.
+#[test]
+fn a_dead_letter_topic_that_is_missing_stops_nobody_else() {
+    let mut rig = Rig::new(Shape {
+        on_reject: OnReject::DeadLetter,
+        ..Shape::plain()
+    });
+    let rows = rig.read(&[row(0, Some(1)), row(0, Some(1))]);
+    rig.fails(rows[0], FailureKind::Message);
+    rig.answer(rows[1], Receipt::NotAttempted);
+    let to = |rig: &Rig| rig.flying[0].address.destination.to_string();
+    assert_eq!(to(&rig), "t0.dlq");
+    rig.fails(rows[0], FailureKind::Destination);
+    rig.published();
+    let others = rig.read(&[row(0, Some(2))]);
+    assert_eq!(rig.published(), others, "t0 takes messages");
+    rig.durable(&others);
+    rig.wait(29 * SECOND);
+    assert!(rig.published().is_empty(), "the first rest is 30 s");
+    rig.wait(2 * SECOND);
+    assert_eq!((rig.published(), to(&rig)), (rows[..1].to_vec(), "t0.dlq".to_owned()));
+    rig.durable(&rows[..1]);
+    assert_eq!(rig.published(), rows[1..], "its lane flows on");
+    let about = |notice: &&Notice| match notice {
+        Notice::DestinationRests { destination, .. } | Notice::DestinationBack(destination) => {
+            assert_eq!(destination.to_string(), "t0.dlq");
+            true
+        }
+        _ => false,
+    };
+    assert_eq!(rig.told.iter().filter(about).count(), 2, "it rested, and is back");
 }
