@@ -93,7 +93,7 @@ impl Configured<'_> {
             lease: self.relay.lease.get(),
             meters,
             spans: Spans::silent(),
-            pulses: Pulses::new(super::supervise::now().into_std()),
+            pulses: Pulses::default(),
         })
     }
 

@@ -53,8 +53,9 @@ pub async fn run(process: Process, root: &Root, origin: &str) -> Result<Ending, 
     let mut pulses: Vec<_> = own.flat_map(|engine| engine.pulses.named(&engine.name)).collect();
     let (engines, relays) = cast(process.engines, root, &drain);
     gauges::register(&process.exports.meter(), &relays);
-    let pulse = Pulse::new(supervise::now().into_std());
-    pulses.push(("the supervisor".to_owned(), pulse.clone()));
+    let pulse = Pulse::default();
+    let turns = pulse.running(supervise::now().into_std());
+    pulses.push(("the supervisor".to_owned(), pulse));
     let admin = Admin {
         token: process.token,
         strict: root.admin.readiness == Readiness::Strict,
@@ -73,7 +74,7 @@ pub async fn run(process: Process, root: &Root, origin: &str) -> Result<Ending, 
         services: vec![port],
         drain,
         deadline,
-        pulse,
+        turns,
         check: process.check,
     };
     let ending = supervise::supervise(crew, signals).await;

@@ -24,7 +24,7 @@ use super::drain::Drain;
 use super::signals::Signal;
 use crate::contract::Boxed;
 use crate::relay::Outcome;
-use crate::telemetry::Pulse;
+use crate::telemetry::Running;
 
 /// What an engine may take beyond its deadline to close its producer and give up its lease, before it is dropped.
 const GRACE: Duration = Duration::from_secs(2);
@@ -50,7 +50,7 @@ pub struct Crew {
     /// For how long a drain may take.
     pub deadline: Duration,
     /// Beaten by the supervisor's own loop.
-    pub pulse: Pulse,
+    pub turns: Running,
     /// What a `Check` signal does.
     pub check: Box<dyn Fn() + Send>,
 }
@@ -99,7 +99,7 @@ pub fn spawn(name: &'static str, run: impl Future<Output = ()> + Send + 'static)
 pub async fn supervise(crew: Crew, mut signals: mpsc::Receiver<Signal>) -> Ending {
     let mut watch = Watch::start(crew.engines, crew.services, (crew.drain, crew.deadline));
     while !watch.engines.is_empty() {
-        crew.pulse.beat(now().into_std());
+        crew.turns.beat(now().into_std());
         let late = sleep_until(watch.until.unwrap_or_else(far));
         // 1 what ended · 2 who asks · 3 time
         tokio::select! {

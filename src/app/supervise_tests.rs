@@ -21,7 +21,7 @@ fn stage() -> Stage {
         services: vec![task("admin", std::future::pending())],
         drain: drain.clone(),
         deadline: Duration::from_secs(60),
-        pulse: Pulse::new(now().into_std()),
+        turns: crate::telemetry::Pulse::default().running(now().into_std()),
         check: Box::new(|| {}),
     };
     Stage {

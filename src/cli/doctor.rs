@@ -13,7 +13,7 @@ use self::destinations::Destinations;
 use super::root::Stage;
 use super::{Exit, Stop, database};
 use crate::app::assemble::Configured;
-use crate::config::{RelayConfig, Retention, Root};
+use crate::config::{OnReject, RelayConfig, Retention, Root};
 use crate::contract::{Finding, Grade};
 use crate::operate::doctor::{Filter, Part, Tally};
 use crate::postgres::TableName;
@@ -99,7 +99,10 @@ async fn parts(stage: &Stage, root: &Root, relays: &[(&str, &RelayConfig)]) -> R
         let broker = configured.broker().map_err(Stop::configuration)?;
         let route = relay.route();
         let route = route.map_err(|error| Stop::configuration(format!("relays.{name}.route: {error}")))?;
-        let mut destinations = Destinations::of(&configured, route, (&connector, &wanted.schema)).await;
+        let dead = (relay.on_reject == OnReject::DeadLetter).then(|| relay.dead_letter_route());
+        let dead = dead.transpose();
+        let dead = dead.map_err(|error| Stop::configuration(format!("relays.{name}.dead_letter: {error}")))?;
+        let mut destinations = Destinations::of(&configured, (route, dead), (&connector, &wanted.schema)).await;
         let mut findings = preflight::findings(&connector, &wanted).await;
         findings.append(&mut destinations.told);
         parts.push(Part {

@@ -145,12 +145,16 @@ impl Route {
         Self { fields, key, headers }
     }
 
-    /// The destination of every message, when no field has a placeholder.
+    /// The destination of every message, or of every dead letter that failed at `topic`; none when it depends on the row.
     #[must_use]
-    pub fn constant(&self) -> Option<Destination> {
-        let text = |field: &Template| match field.0.as_slice() {
-            [Piece::Text(text)] => Some(text.clone()),
-            _ => None,
+    pub fn constant(&self, topic: &str) -> Option<Destination> {
+        let text = |field: &Template| {
+            let pieces = field.0.iter().map(|piece| match piece {
+                Piece::Text(text) => Some(&**text),
+                Piece::Topic => Some(topic),
+                _ => None,
+            });
+            pieces.collect::<Option<String>>().filter(|text| !text.is_empty())
         };
         self.fields.iter().map(text).collect()
     }

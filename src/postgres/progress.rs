@@ -5,13 +5,15 @@
 //!
 //! ```text
 //!  floor │ n: settled │ n+1: rest {7,9} │ n+2: settled │ n+3: settled │ n+4: being read, rest {31,-40}
-//!  gone    the floor    written           gone           written {}     written, as it is large
+//!  gone    the floor    written           gone           written {}     written
 //! ```
 //!
-//! # Why the newest window is not written
+//! # Why the newest window is written, too
 //!
-//! It is written when it stops being the newest, is large, or has been written before: under load most windows are wholly settled by then, and
-//! cost nothing more than their share of one range delete.
+//! Under load it will be settled wholly in a moment and then costs its share of one range delete. But where one row of it
+//! rests, the others were settled long ago when the next window is in flight: a crash would repeat both, more than
+//! `limits.in_flight` and the last second. And a relay that is killed again and again would begin it anew each time. One
+//! array a second is the price.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -42,8 +44,6 @@ pub(super) struct Window {
     scope: Scope,
     /// Highest seq that was read.
     given: Option<i64>,
-    /// How many pages it came in so far.
-    pages: u32,
     /// Nothing of it is left to be read.
     exhausted: bool,
     /// `rest` as it stands in the table, if that is known to be more than null.
@@ -112,7 +112,6 @@ impl Window {
             exhausted: scope.is_empty(),
             scope,
             given: None,
-            pages: 0,
             stored,
         }
     }
@@ -203,7 +202,6 @@ impl Windows {
         };
         let window = &mut self.open[index];
         window.given = window.given.max(seq);
-        window.pages += 1;
         window.exhausted = exhausted;
     }
 
@@ -214,8 +212,8 @@ impl Windows {
         Some(position.minor.cast_signed())
     }
 
-    /// What the table must be told about `progress`; `all` = the newest window too, because letters take its rows over.
-    pub(super) fn change(&self, progress: &Progress, all: bool) -> Change {
+    /// What the table must be told about `progress`.
+    pub(super) fn change(&self, progress: &Progress) -> Change {
         let noted = (progress.read, progress.rest.len());
         let older = |(read, left): (Position, usize)| noted.0 < read || noted.0 == read && noted.1 > left;
         if progress.read.epoch != self.epoch || self.noted.is_some_and(older) {
@@ -235,14 +233,12 @@ impl Windows {
         // Below this index all is settled: the last of them becomes the floor.
         let above_floor = (0..self.open.len()).take_while(|index| settled(*index)).count();
         for (index, window) in self.open.iter().enumerate() {
-            let is_newest = index + 1 == self.open.len();
             if settled(index) && settled(index + 1) {
                 gone.push(window.number);
                 continue;
             }
             let Some(left) = &lefts[index] else { continue };
-            let due = all || !is_newest || window.pages > 1 || window.stored.is_some() || left.is_empty();
-            if index >= above_floor && due && window.stored.as_ref() != Some(left) {
+            if index >= above_floor && window.stored.as_ref() != Some(left) {
                 rests.push((window.number, left.clone()));
             }
         }
@@ -323,40 +319,30 @@ mod tests {
     fn a_settled_window_becomes_the_floor() {
         let mut windows = windows(&[None, None]);
         windows.read(11, Some(5), true);
-        let change = windows.change(&progress((11, 5), &[]), false);
+        let change = windows.change(&progress((11, 5), &[]));
         assert_eq!((change.rests.as_slice(), change.gone.as_slice()), (&[][..], &[10][..]));
         windows.changed(change);
         assert_eq!(windows.floor.0, 11);
         assert_eq!(windows.open.len(), 1);
         windows.read(12, Some(9), true);
-        windows.changed(windows.change(&progress((12, 9), &[]), false));
+        windows.changed(windows.change(&progress((12, 9), &[])));
         assert_eq!(windows.floor.0, 12);
         assert!(windows.open.is_empty());
     }
 
     #[test]
-    fn what_is_left_is_written_once_it_is_not_the_newest() {
+    fn what_is_left_is_written_once() {
         let mut windows = windows(&[None]);
         windows.read(11, Some(5), true);
-        assert!(windows.change(&progress((11, 5), &[(11, 3)]), false).is_empty());
-        assert_eq!(
-            windows.change(&progress((11, 5), &[(11, 3)]), true).rests,
-            [(11, vec![3])]
-        );
+        let change = windows.change(&progress((11, 5), &[(11, 3)]));
+        assert_eq!(change.rests, [(11, vec![3])], "of the newest, too");
+        windows.changed(change);
         windows.opened(12, Arc::new(PgSnapshot::beginning()));
         windows.read(12, Some(8), true);
-        let change = windows.change(&progress((12, 8), &[(11, 3), (12, 8)]), false);
-        assert_eq!(
-            (change.rests.clone(), change.gone.clone()),
-            (vec![(11, vec![3])], vec![])
-        );
+        let change = windows.change(&progress((12, 8), &[(11, 3), (12, 8)]));
+        assert_eq!((&*change.rests, &*change.gone), (&[(12, vec![8])][..], &[][..]));
         windows.changed(change);
-        assert!(
-            windows
-                .change(&progress((12, 8), &[(11, 3), (12, 8)]), false)
-                .is_empty(),
-            "written already"
-        );
+        assert!(windows.change(&progress((12, 8), &[(11, 3), (12, 8)])).is_empty());
     }
 
     #[test]
@@ -365,11 +351,11 @@ mod tests {
         for (number, seq) in [(11, 1), (12, 2), (13, 3), (14, 4)] {
             windows.read(number, Some(seq), true);
         }
-        let change = windows.change(&progress((14, 4), &[(11, 1), (14, 4)]), false);
+        let change = windows.change(&progress((14, 4), &[(11, 1), (14, 4)]));
         assert_eq!(change.gone, [12]);
-        assert_eq!(change.rests, [(11, vec![1]), (13, vec![])]);
+        assert_eq!(change.rests, [(11, vec![1]), (13, vec![]), (14, vec![4])]);
         windows.changed(change);
-        let change = windows.change(&progress((14, 4), &[(14, 4)]), false);
+        let change = windows.change(&progress((14, 4), &[(14, 4)]));
         assert_eq!(change.gone, [10, 11], "13 is the new floor");
         windows.changed(change);
         assert_eq!((windows.floor.0, windows.open.len()), (13, 1));
@@ -380,13 +366,13 @@ mod tests {
         let mut windows = windows(&[None]);
         windows.read(11, Some(5), false);
         windows.read(11, Some(9), false);
-        let change = windows.change(&progress((11, 9), &[(11, 4)]), false);
+        let change = windows.change(&progress((11, 9), &[(11, 4)]));
         assert_eq!(change.rests, [(11, vec![4, -9])]);
-        let behind = windows.change(&progress((11, 5), &[(11, 4)]), false);
+        let behind = windows.change(&progress((11, 5), &[(11, 4)]));
         assert_eq!(behind.rests, [(11, vec![4, -5])]);
         windows.read(11, Some(12), true);
-        assert_eq!(windows.change(&progress((11, 9), &[]), false).rests, [(11, vec![-9])]);
-        assert_eq!(windows.change(&progress((11, 12), &[]), false).gone, [10]);
+        assert_eq!(windows.change(&progress((11, 9), &[])).rests, [(11, vec![-9])]);
+        assert_eq!(windows.change(&progress((11, 12), &[])).gone, [10]);
     }
 
     #[test]
@@ -395,11 +381,11 @@ mod tests {
         windows.read(11, Some(3), false);
         windows.read(11, Some(7), false);
         assert_eq!(
-            windows.change(&progress((11, 7), &[(11, 3)]), false).rests,
+            windows.change(&progress((11, 7), &[(11, 3)])).rests,
             [(11, vec![3, 9, -20])]
         );
         windows.read(11, Some(25), false);
-        assert_eq!(windows.change(&progress((11, 25), &[]), false).rests, [(11, vec![-25])]);
+        assert_eq!(windows.change(&progress((11, 25), &[])).rests, [(11, vec![-25])]);
     }
 
     #[test]
@@ -407,19 +393,19 @@ mod tests {
         let mut windows = windows(&[None, None]);
         windows.read(11, Some(5), true);
         windows.read(12, Some(6), true);
-        let newer = windows.change(&progress((12, 6), &[(11, 2)]), true);
+        let newer = windows.change(&progress((12, 6), &[(11, 2)]));
         windows.changed(newer);
-        assert!(windows.change(&progress((11, 5), &[]), true).is_empty());
-        assert!(windows.change(&progress((12, 6), &[(11, 2), (11, 5)]), true).is_empty());
+        assert!(windows.change(&progress((11, 5), &[])).is_empty());
+        assert!(windows.change(&progress((12, 6), &[(11, 2), (11, 5)])).is_empty());
         let mut other = progress((12, 6), &[]);
         other.read.epoch = 6;
-        assert!(windows.change(&other, true).is_empty());
+        assert!(windows.change(&other).is_empty());
     }
 
     #[test]
     fn an_empty_window_is_settled_without_being_given() {
         let mut windows = windows(&[None]);
         windows.read(11, None, true);
-        assert_eq!(windows.change(&progress((3, 1), &[]), false).gone, [10]);
+        assert_eq!(windows.change(&progress((3, 1), &[])).gone, [10]);
     }
 }

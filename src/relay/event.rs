@@ -97,6 +97,8 @@ pub enum Notice {
     },
     /// It takes messages again.
     DestinationBack(Destination),
+    /// It rested, and nothing has spoken of it for so long that it is forgotten: what was said of it is over.
+    DestinationForgotten(Destination),
     /// A lane waits for its next attempt.
     LaneRests(LaneName),
     /// A lane was blocked: parked for a person, or kept until its time comes.

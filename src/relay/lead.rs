@@ -10,19 +10,20 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::census::{self, Census};
-use super::event::{Effect, Event, Notice};
+use super::event::{Effect, Event};
 use super::keeper::{Keeper, Trust};
 use super::lookout::{Lookout, Remembering};
 use super::reader::{Ask, Reader, Told};
-use super::run::{Control, Engine, beating, last_error, moment, now, tell_failure, tell_store_error, wall_clock};
+use super::run::{Control, Engine, beating, moment, now, tell_failure, tell_store_error, wall_clock};
 use super::state::State;
 use super::status::RelayState;
 use super::step::step;
+use super::tell::tell;
 use super::traced::Traced;
 use super::upkeep::Upkeeper;
 use crate::contract::{Answer, Boxed, Held, LetterCounts, LetterStore, Opened, Outbound, Publisher, StoreError};
 use crate::delivery::Failure;
-use crate::telemetry;
+use crate::telemetry::{self, Running};
 
 /// How often `/status` is renewed under load.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
@@ -83,8 +84,8 @@ struct Term<'a> {
 }
 
 /// Leads until something ends it.
-pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, keeper: &Keeper) -> Left {
-    let turns = &engine.pulses.turns;
+pub(super) async fn lead(engine: &Engine, control: &mut Control, with: (&Held, &Keeper, &Running)) -> Left {
+    let (held, keeper, turns) = with;
     let (opened, blocked) = match beating(turns, open(engine, held)).await {
         Ok(opened) => opened,
         Err(error) => return refused(engine, control, error),
@@ -128,7 +129,7 @@ pub(super) async fn lead(engine: &Engine, control: &mut Control, held: &Held, ke
         engine,
         control,
     };
-    let left = term.go(keeper).await;
+    let left = term.go(keeper, turns).await;
     beating(turns, term.close(left)).await
 }
 
@@ -159,7 +160,7 @@ fn refused(engine: &Engine, control: &Control, error: StoreError) -> Left {
 // === impl Term ===
 
 impl Term<'_> {
-    async fn go(&mut self, keeper: &Keeper) -> Left {
+    async fn go(&mut self, keeper: &Keeper, turns: &Running) -> Left {
         let mut trust = keeper.trust.clone();
         let first = *trust.borrow_and_update();
         self.trusted(first);
@@ -167,7 +168,7 @@ impl Term<'_> {
             if let Some(left) = self.left.take() {
                 return left;
             }
-            self.engine.pulses.turns.beat(now());
+            turns.beat(now());
             self.report();
             match self.hear(&mut trust).await {
                 Heard::Trust(trust) => self.trusted(trust),
@@ -358,7 +359,7 @@ impl Term<'_> {
             Effect::Recheck(lanes) => {
                 self.desk = Some(Box::pin(async move { letters.gone(lanes).await.map(Event::Gone) }));
             }
-            Effect::Tell(notice) => self.tell(&notice),
+            Effect::Tell(notice) => tell(&self.engine.name, &self.control.status, &notice),
             Effect::StepDown => self.left = Some(Left::LeaseLost),
             Effect::Drained => self.left = Some(Left::Drained),
             Effect::Halt(position) => {
@@ -384,37 +385,6 @@ impl Term<'_> {
         crate::point!("run.handed_over");
         self.traced.handed_over(&self.engine.spans, &batch);
         self.handing_over = Some(Box::pin(async move { publisher.publish(batch).await }));
-    }
-
-    fn tell(&mut self, notice: &Notice) {
-        let relay = self.engine.name.as_str();
-        match notice {
-            Notice::DestinationRests { destination, kind } => {
-                let message = format!(
-                    "destination {destination} rests: {}",
-                    crate::delivery::verdict::sentence(*kind)
-                );
-                tracing::error!(relay, %destination, kind = kind.as_str(), "{message}");
-                self.control
-                    .status
-                    .send_modify(|status| status.last_error = Some(last_error(kind.as_str(), &message)));
-            }
-            Notice::DestinationBack(destination) => {
-                tracing::info!(relay, %destination, "destination takes messages again");
-                self.control.status.send_modify(|status| status.last_error = None);
-            }
-            Notice::LaneRests(lane) => {
-                crate::point!("lane.rested");
-                tracing::debug!(relay, lane = lane.hash_text(), "lane rests");
-            }
-            Notice::LaneStored(lane) => {
-                tracing::warn!(relay, lane = lane.hash_text(), "lane blocked: its messages are letters");
-            }
-            Notice::LaneFree(lane) => tracing::info!(relay, lane = lane.hash_text(), "lane free again"),
-            Notice::OrderBroken { lane, failed, durable } => {
-                tracing::error!(relay, event = "order_broken", lane = lane.hash_text(), %failed, %durable, "order broken");
-            }
-        }
     }
 
     /// Renews `/status`, a few times a second at most, and asks for the backlog now and then.

@@ -30,6 +30,7 @@ mod run;
 mod state;
 mod status;
 mod step;
+mod tell;
 mod ticket;
 mod traced;
 mod upkeep;

@@ -46,6 +46,10 @@ pub(super) struct Place {
     pub(super) ready: VecDeque<LaneId>,
 }
 
+/// Since when nothing happened at a place of which nothing is under way; what flows comes before what rests, and the
+/// longest idle first.
+pub(super) type Idle = (bool, Option<Instant>);
+
 // === impl Place ===
 
 impl Place {
@@ -68,6 +72,12 @@ impl Place {
     /// Whether one more lane may go into flight now.
     pub(super) fn admits(&self, now: Instant) -> bool {
         self.flying < self.width && self.rests_until.is_none_or(|until| until <= now)
+    }
+
+    /// How idle it is; none while something is on its way, or not counted yet.
+    pub(super) fn idle(&self) -> Option<Idle> {
+        let is_idle = self.flying == 0 && self.tally == Tally::default();
+        is_idle.then(|| (self.rests_since.is_some(), self.last_success.max(self.rests_until)))
     }
 
     /// Another lane succeeded here a short while ago.

@@ -1,12 +1,13 @@
 //! The destinations that a relay remembers, and how it forgets them.
 //!
 //! Promises: as many as there is something to do for, and [`KEPT`] more: rows name their destinations, and what rows
-//! name must not grow our memory for ever.
+//! name must not grow our memory for ever. What rests is forgotten last, and told: nothing else would end what it showed.
 
 use std::collections::HashSet;
 
+use super::event::{Effect, Notice};
 use super::lane::Standing;
-use super::place::{Place, Tally};
+use super::place::{Idle, Place};
 use super::state::State;
 use crate::delivery::Destination;
 
@@ -21,6 +22,8 @@ pub(super) struct Places {
     free: Vec<u32>,
     /// With so many it is time to look for idle ones.
     look_at: usize,
+    /// They rested when they were forgotten, and nobody was told yet.
+    forgotten: Vec<Destination>,
 }
 
 // === impl Places ===
@@ -32,6 +35,7 @@ impl Places {
             by_destination: foldhash::HashMap::default(),
             free: Vec::new(),
             look_at: KEPT,
+            forgotten: Vec::new(),
         }
     }
 
@@ -48,26 +52,29 @@ impl Places {
         number
     }
 
-    /// Forgets what nothing speaks of: places that rest only when the others are still too many. A rest that is forgotten
-    /// costs one probe.
+    /// Forgets what nothing speaks of: of those that flow the longest idle first, then of those that rest, until few
+    /// enough are left. A rest that is forgotten costs one probe.
     fn forget_idle(&mut self, used: &HashSet<u32>) {
-        for resting in [false, true] {
-            if self.by_destination.len() <= used.len() + KEPT / 2 {
-                break;
+        let excess = self.by_destination.len().saturating_sub(used.len() + KEPT / 2);
+        let mut idle: Vec<(Idle, u32)> = self
+            .by_destination
+            .values()
+            .filter(|number| !used.contains(number))
+            .filter_map(|number| Some((self.all[*number as usize].idle()?, *number)))
+            .collect();
+        idle.sort_unstable();
+        for (_, number) in idle.into_iter().take(excess) {
+            let place = std::mem::replace(
+                &mut self.all[number as usize],
+                Place::new(std::iter::empty::<&str>().collect()),
+            );
+            self.by_destination.remove(&place.destination);
+            self.free.push(number);
+            if place.rests_since.is_some() {
+                self.forgotten.push(place.destination);
             }
-            let (all, free) = (&mut self.all, &mut self.free);
-            self.by_destination.retain(|_, number| {
-                let place = &mut all[*number as usize];
-                let idle = !used.contains(number) && place.tally == Tally::default() && place.flying == 0;
-                let kept = !idle || (place.rests_since.is_some() && !resting);
-                if !kept {
-                    *place = Place::new(std::iter::empty::<&str>().collect());
-                    free.push(*number);
-                }
-                kept
-            });
         }
-        self.look_at = (2 * self.by_destination.len()).max(KEPT);
+        self.look_at = (used.len() + KEPT).max(self.by_destination.len() + KEPT / 2);
     }
 }
 
@@ -86,6 +93,12 @@ impl State {
         self.places.add(destination)
     }
 
+    /// Tells what rested and is forgotten.
+    pub(super) fn tell_forgotten(&mut self, out: &mut Vec<Effect>) {
+        let forgotten = self.places.forgotten.drain(..);
+        out.extend(forgotten.map(|destination| Effect::Tell(Notice::DestinationForgotten(destination))));
+    }
+
     /// How many destinations are remembered.
     #[must_use]
     pub fn destinations(&self) -> usize {
@@ -99,5 +112,53 @@ impl State {
             .chain(self.desk.places())
             .chain(self.active.iter().copied())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::place::Tally;
+    use super::*;
+
+    fn topic(number: usize) -> Destination {
+        [format!("t{number}")].iter().map(String::as_str).collect()
+    }
+
+    fn remembers(places: &Places, number: usize) -> bool {
+        places.by_destination.contains_key(&topic(number))
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "an instant can only be had from the clock")]
+    fn the_longest_idle_is_forgotten_first_and_what_rests_last() {
+        let start = Instant::now();
+        let at = |seconds: usize| Some(start + Duration::from_secs(seconds as u64));
+        let mut places = Places::new();
+        for number in 0..KEPT {
+            let place = places.add(&topic(number));
+            // The later it was met, the longer ago it succeeded.
+            places.all[place as usize].last_success = at(KEPT - number);
+        }
+        let (resting, used, counted) = (KEPT - 1, KEPT - 2, KEPT - 3);
+        places.all[resting].rests_since = at(0);
+        places.all[counted].tally.durable = 1;
+        places.forget_idle(&HashSet::from([u32::try_from(used).unwrap()]));
+        assert_eq!(places.by_destination.len(), KEPT / 2 + 1);
+        for kept in (0..KEPT / 2 - 2).chain([resting, used, counted]) {
+            assert!(remembers(&places, kept), "{kept}");
+        }
+        assert!(places.forgotten.is_empty());
+
+        places.all[counted].tally = Tally::default();
+        places.forget_idle(&HashSet::new());
+        for number in KEPT..KEPT + KEPT / 2 {
+            let place = places.add(&topic(number)) as usize;
+            (places.all[place].rests_since, places.all[place].rests_until) = (at(1), at(number));
+        }
+        places.forget_idle(&HashSet::new());
+        assert!(!remembers(&places, 0), "it flows");
+        assert_eq!(places.forgotten, [topic(resting)], "of those that rest, the longest");
     }
 }

@@ -32,6 +32,7 @@ pub(super) fn plan(state: &mut State, turn: &mut Turn<'_>) {
         turn.out.push(Effect::StepDown);
         return;
     }
+    state.tell_forgotten(turn.out);
     wake_lanes(state, turn.at.now);
     state.look_at_rests(turn.at.now);
     publish(state, turn);

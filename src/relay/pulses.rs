@@ -4,12 +4,10 @@
 //! standby is never silent. What is silent hangs in its own code: a blocked thread, a loop without an end, a wake that
 //! nobody asked for.
 
-use std::time::Instant;
-
 use crate::telemetry::Pulse;
 
-/// One pulse per loop.
-#[derive(Debug, Clone)]
+/// One pulse per loop; none beats before the relay runs.
+#[derive(Debug, Clone, Default)]
 pub struct Pulses {
     /// Standing by, leading, leaving: turns at least every second by itself while it leads.
     pub(super) turns: Pulse,
@@ -24,17 +22,6 @@ pub struct Pulses {
 // === impl Pulses ===
 
 impl Pulses {
-    /// Of a relay that does not run yet.
-    #[must_use]
-    pub fn new(now: Instant) -> Self {
-        Self {
-            turns: Pulse::stopped(now),
-            reading: Pulse::stopped(now),
-            lease: Pulse::stopped(now),
-            upkeep: Pulse::stopped(now),
-        }
-    }
-
     /// By the names that people see.
     #[must_use]
     pub fn named(&self, relay: &str) -> [(String, Pulse); 4] {

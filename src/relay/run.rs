@@ -20,7 +20,7 @@ use super::state::Settings;
 use super::status::{LastError, Loss, RelayState, Status};
 use crate::contract::{Broker, Held, Lease, Outbox, StoreError};
 use crate::delivery::{Failure, FailureKind, Moment};
-use crate::telemetry::{Meters, Pulse, Spans};
+use crate::telemetry::{Meters, Pulse, Running, Spans};
 
 /// How often a standby tries for the lease: half of what a hand-over may take after the leader's session is gone.
 const STANDBY_EVERY: Duration = Duration::from_millis(500);
@@ -79,24 +79,24 @@ pub enum Outcome {
 
 /// Runs a relay until it is drained or halts.
 pub async fn run(engine: Engine, mut control: Control) -> Outcome {
-    let _running = engine.pulses.turns.running(now());
+    let turns = engine.pulses.turns.running(now());
     let mut failures = 0_u32;
     loop {
-        let Some((lease, held, asked_at)) = stand_by(&engine, &mut control).await else {
+        let Some((lease, held, asked_at)) = stand_by(&engine, &turns, &mut control).await else {
             return Outcome::Drained;
         };
         crate::point!("lease.acquired");
         tracing::info!(relay = engine.name, epoch = held.epoch, "lease taken");
         let keeper = keeper::keep((lease, &engine.pulses.lease), engine.lease, asked_at + held.trust);
         let began = now();
-        let left = lead::lead(&engine, &mut control, &held, &keeper).await;
-        match beating(&engine.pulses.turns, leave(&engine, &control, left, keeper)).await {
+        let left = lead::lead(&engine, &mut control, (&held, &keeper, &turns)).await;
+        match beating(&turns, leave(&engine, &control, left, keeper)).await {
             Some(outcome) => return outcome,
             None if began.elapsed() < AWAY_MAX => failures = failures.saturating_add(1),
             None => failures = 0,
         }
         if failures > 0 {
-            beating(&engine.pulses.turns, pause(&mut control, backoff(failures))).await;
+            beating(&turns, pause(&mut control, backoff(failures))).await;
         }
     }
 }
@@ -142,7 +142,7 @@ async fn leave(engine: &Engine, control: &Control, left: Left, keeper: Keeper) -
 }
 
 /// Tries for the lease until it is ours; none when asked to drain.
-async fn stand_by(engine: &Engine, control: &mut Control) -> Option<(Box<dyn Lease>, Held, Instant)> {
+async fn stand_by(engine: &Engine, turns: &Running, control: &mut Control) -> Option<(Box<dyn Lease>, Held, Instant)> {
     let mut lease = engine.outbox.lease();
     let mut failures = 0_u32;
     loop {
@@ -150,7 +150,7 @@ async fn stand_by(engine: &Engine, control: &mut Control) -> Option<(Box<dyn Lea
             return None;
         }
         let asked_at = now();
-        let wait = match beating(&engine.pulses.turns, lease.acquire()).await {
+        let wait = match beating(turns, lease.acquire()).await {
             Ok(Some(held)) => return Some((lease, held, asked_at)),
             Ok(None) => {
                 failures = 0;
@@ -163,7 +163,7 @@ async fn stand_by(engine: &Engine, control: &mut Control) -> Option<(Box<dyn Lea
                 backoff(failures)
             }
         };
-        beating(&engine.pulses.turns, pause(control, wait)).await;
+        beating(turns, pause(control, wait)).await;
     }
 }
 
@@ -260,10 +260,10 @@ pub(super) fn tell_broker_back(engine: &Engine, control: &Control) {
 }
 
 /// Waits for something outside: beats as long as it is polled.
-pub(super) async fn beating<T>(pulse: &Pulse, outside: impl Future<Output = T>) -> T {
+pub(super) async fn beating<T>(running: &Running, outside: impl Future<Output = T>) -> T {
     let mut outside = std::pin::pin!(outside);
     loop {
-        pulse.beat(now());
+        running.beat(now());
         if let Ok(answer) = tokio::time::timeout(BEAT, &mut outside).await {
             return answer;
         }
@@ -272,8 +272,7 @@ pub(super) async fn beating<T>(pulse: &Pulse, outside: impl Future<Output = T>) 
 
 /// The whole life of a task whose every wait is for something outside.
 pub(super) async fn alive<T>(pulse: Pulse, task: impl Future<Output = T>) -> T {
-    let _running = pulse.running(now());
-    beating(&pulse, task).await
+    beating(&pulse.running(now()), task).await
 }
 
 /// Time and chance for one step.

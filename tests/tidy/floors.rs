@@ -37,6 +37,7 @@ const SHELLS: &[&str] = &[
     "src/relay/run.rs",
     "src/relay/lead.rs",
     "src/relay/lookout.rs",
+    "src/relay/tell.rs",
     "src/relay/upkeep.rs",
     "src/relay/keeper.rs",
     "src/relay/reader.rs",

@@ -226,8 +226,8 @@ async fn an_outage_flips_readiness_only_when_strict() {
 #[tokio::test]
 async fn a_loop_that_hangs_is_not_alive() {
     let turned = now().checked_sub(Duration::from_secs(61)).unwrap();
-    let pulse = Pulse::new(turned);
-    let own = pulse.clone();
+    let pulse = Pulse::default();
+    let own = pulse.running(turned);
     let port = open(|admin| admin.pulses = vec![("relay orders".to_owned(), pulse)]).await;
     let hangs = port.get("/livez").await;
     assert_eq!(hangs.status(), StatusCode::SERVICE_UNAVAILABLE);

@@ -362,7 +362,7 @@ impl CursorSource {
     async fn settle(&mut self, progress: &Progress) -> Result<(), StoreError> {
         let shared = Arc::clone(&self.shared);
         let _writing = shared.writing.lock().await;
-        let change = shared.windows().change(progress, false);
+        let change = shared.windows().change(progress);
         if !change.is_empty() {
             self.write(&change).await?;
         }

@@ -89,7 +89,7 @@ impl RelayLetters {
             .execute(&self.text.drop_empty, &[relay, &lanes])
             .await
             .map_err(|error| away(&error))?;
-        let change = self.shared.windows().change(&left_by(run, &live), true);
+        let change = self.shared.windows().change(&left_by(run, &live));
         self.settle(transaction, &change).await?;
         Ok((Kept { live }, change))
     }

@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 
 /// What the doctor says of a topic, and how it ends.
 fn ask(stage: &Stage, topic: &str) -> (Option<i32>, String, String) {
-    let config = stage.config("twinbox.yaml", json!({}));
+    ask_of(stage, topic, json!({}))
+}
+
+fn ask_of(stage: &Stage, topic: &str, change: Value) -> (Option<i32>, String, String) {
+    let config = stage.config("twinbox.yaml", change);
     let config = config.to_str().expect("a UTF-8 path");
     let seen = stage.run(
         &stage.database.login_url(Login::Relay),
@@ -61,4 +65,33 @@ async fn the_topics_of_waiting_rows_are_looked_at() {
         .expect("remembered");
     let (code, grade, _) = ask(&stage, &retired);
     assert_eq!((code, grade.as_str()), (Some(0), "warn"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_topics_of_dead_letters_are_looked_at() {
+    let Some(stage) = Stage::of("doctor_dead").open().await else {
+        return;
+    };
+    stage.migrate(Payload::Bytea).await;
+    let kind = stage.aggregate("order", 1).await;
+    Plain::connect(&stage.database)
+        .await
+        .one(Row::new(&kind, "k", b"x"))
+        .await;
+    let dead = json!({ "relays": { "orders": { "on_reject": "dead_letter" } } });
+    // The row decides, and: it does not, and no row is asked.
+    let constant = json!({ "relays": { "orders": {
+        "on_reject": "dead_letter", "route": { "topic": format!("{kind}.events") }
+    } } });
+    let topic = format!("{kind}.events.dlq");
+    for config in [&dead, &constant] {
+        let (code, grade, fix) = ask_of(&stage, &topic, config.clone());
+        assert_eq!((code, grade.as_str()), (Some(4), "fail"));
+        assert!(fix.contains(&format!("--create --topic {topic}")), "{fix}");
+    }
+    stage.kafka.create_topic(&topic, 1, &[]).await;
+    for config in [dead, constant] {
+        let (code, grade, _) = ask_of(&stage, &topic, config);
+        assert_eq!((code, grade.as_str()), (Some(0), "ok"));
+    }
 }

@@ -116,7 +116,7 @@ impl World {
                 let luck = self.luck(Fault::ConfirmFails);
                 if luck != Luck::NotDone {
                     let opening = &mut self.processes[number as usize].opening;
-                    let struck = self.source.settle(opening, &progress, false);
+                    let struck = self.source.settle(opening, &progress);
                     self.settled(number, &struck);
                 }
                 let event = match luck {
@@ -241,7 +241,7 @@ impl World {
         }
         progress.rest.sort_unstable();
         let opening = &mut self.processes[number as usize].opening;
-        let struck = self.source.settle(opening, &progress, true);
+        let struck = self.source.settle(opening, &progress);
         self.settled(number, &struck);
         self.whole_lanes();
         kept

@@ -1,10 +1,9 @@
 //! The outbox table and its write-ahead windows, as promised by `contract::Source` P1–P5.
 //!
 //! A window is what committed and stands in no earlier window, by `seq`; it is written before it is given. What is settled
-//! is struck from it under the cursor's rule: at once by the letter store, by a confirm once the window is not the newest,
-//! came in several pages, was written before or is settled wholly.
+//! is struck from it by the letter store and by confirms.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -43,8 +42,6 @@ pub(super) struct LaneKey {
 struct Window {
     seqs: Vec<Seq>,
     settled: BTreeSet<Seq>,
-    /// What is left of it was written.
-    written: bool,
 }
 
 /// The database's side.
@@ -64,8 +61,6 @@ pub(super) struct Opening {
     given: BTreeSet<Seq>,
     /// The newest progress: how far it read, and how little it left.
     noted: Option<(Position, std::cmp::Reverse<usize>)>,
-    /// Pages by window.
-    pages: BTreeMap<usize, u32>,
 }
 
 // === impl Row ===
@@ -209,7 +204,6 @@ impl ModelSource {
         }
         if let Some(last) = messages.last() {
             let index = window.seqs.partition_point(|seq| *seq <= last.position.minor);
-            *opening.pages.entry(opening.at.0).or_default() += 1;
             opening.at.1 = index;
             opening
                 .given
@@ -250,17 +244,16 @@ impl ModelSource {
         opened
     }
 
-    /// Takes note; answers what is struck by it. `all`: letters took rows over, the newest window is written too.
+    /// Takes note; answers what is struck by it.
     ///
     /// A window's rest is written anew each time: newer progress that names a row again brings it back.
-    pub(super) fn settle(&mut self, opening: &mut Opening, progress: &Progress, all: bool) -> Vec<Seq> {
+    pub(super) fn settle(&mut self, opening: &mut Opening, progress: &Progress) -> Vec<Seq> {
         let mut struck = Vec::new();
         let noted = (progress.read, std::cmp::Reverse(progress.rest.len()));
         if opening.noted.is_some_and(|newer| newer > noted) {
             return struck;
         }
         opening.noted = Some(noted);
-        let newest = self.windows.len();
         for (index, window) in self.windows.iter_mut().enumerate() {
             let number = index as u64 + 1;
             let place = |seq: &Seq| Position::new(1, number, *seq);
@@ -270,18 +263,9 @@ impl ModelSource {
                 .iter()
                 .filter(told)
                 .partition(|seq| progress.rest.binary_search(&place(seq)).is_ok());
-            let known = window
-                .seqs
-                .iter()
-                .filter(|seq| !opening.given.contains(seq) && window.settled.contains(seq));
-            let whole = known.count() + settled.len() == window.seqs.len();
-            let paged = opening.pages.get(&index).is_some_and(|pages| *pages > 1);
-            if all || number < newest as u64 || paged || window.written || whole {
-                window.written = true;
-                window.settled.retain(|seq| !left.contains(seq));
-                struck.extend(settled.iter().filter(|seq| !window.settled.contains(seq)));
-                window.settled.extend(settled);
-            }
+            window.settled.retain(|seq| !left.contains(seq));
+            struck.extend(settled.iter().filter(|seq| !window.settled.contains(seq)));
+            window.settled.extend(settled);
         }
         struck
     }

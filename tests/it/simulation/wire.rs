@@ -190,8 +190,7 @@ impl World {
         self.figures.excused += again + in_air + unclosed;
         let since = self.now.saturating_sub(SECOND + SECOND / 2);
         let just_settled = self.processes[number as usize].view.successes_since(since);
-        // A window that is the newest and came in one page is told when it is settled wholly; a page fits the budget.
-        let most = 2 * self.shape.in_flight + just_settled;
+        let most = self.shape.in_flight + just_settled;
         let database = [
             Fault::ConfirmFails,
             Fault::FetchFails,

@@ -237,3 +237,36 @@ fn a_relay_that_is_killed_more_than_once_a_second_gets_on() {
         left = rig.source.would_come_again().collect();
     }
 }
+
+/// I6: a row rests, what was read beside it was settled long ago, and the budget is full of what came later: a crash
+/// repeats the budget, and nothing that was settled before the last second.
+#[test]
+fn what_was_settled_long_ago_is_not_sent_again() {
+    let mut rig = Rig::new(Shape {
+        in_flight: 8,
+        run_max: 1,
+        ..Shape::plain()
+    });
+    let rows = rig.read(&[1, 2, 3, 4, 5].map(|key| row(0, Some(key))));
+    rig.durable(&rows[1..]);
+    rig.fails(rows[0], FailureKind::Transient);
+    rig.wait_served(2 * SECOND);
+    let later = rig.read(&[6, 7, 8, 9, 10, 11, 12].map(|key| row(1, Some(key))));
+    let again: Vec<_> = rig.source.would_come_again().collect();
+    assert_eq!(again, [&rows[..1], &later[..]].concat(), "all of it may be on its way");
+}
+
+/// A relay that is killed a moment after each start gets on within one window.
+#[test]
+fn a_relay_that_is_killed_again_and_again_gets_on() {
+    let mut rig = Rig::plain();
+    let rows = rig.commit(&[1, 2, 3, 4, 5].map(|key| row(0, Some(key))));
+    for life in 0..rows.len() {
+        rig.fetches();
+        assert_eq!(rig.published(), rows[life..]);
+        rig.durable(&rows[life..=life]);
+        rig.wait_served(SECOND / 10);
+        rig.restart();
+    }
+    assert_eq!(rig.source.would_come_again().count(), 0);
+}

@@ -219,3 +219,40 @@ fn places_that_nothing_speaks_of_are_forgotten() {
         "the place of a lane on its way was kept"
     );
 }
+
+/// Topics are missing, what waited for them is discarded, and ever-new ones come: the places that rest are forgotten when
+/// nothing else can be, and each is told, or what it showed would be shown for ever.
+#[test]
+fn a_place_that_rests_and_is_forgotten_is_told() {
+    let mut rig = Rig::plain();
+    let missing = rig.read(&[row(1, Some(1)), row(2, Some(1))]);
+    for _ in 0..14 {
+        let failing = rig.flying.iter().map(|outbound| outbound.message.position.minor);
+        for seq in failing.collect::<Vec<_>>() {
+            rig.fails(seq, FailureKind::Destination);
+        }
+        let other = rig.read(&[row(0, Some(1))]);
+        rig.durable(&other);
+        rig.wait_served(5 * SECOND);
+    }
+    for seq in missing {
+        rig.discard(seq, 1);
+    }
+    rig.counts();
+    rig.wait_served(150 * SECOND);
+    rig.state.take_tallies();
+    // What the others did is not counted yet: they are no idle ones.
+    let met = (10..).step_by(100).take_while(|topic| {
+        let rows: Vec<_> = (*topic..topic + 100).map(|topic| row(topic, Some(1))).collect();
+        let rows = rig.read(&rows);
+        rig.durable(&rows);
+        rig.told
+            .iter()
+            .all(|told| !matches!(told, Notice::DestinationForgotten(_)))
+            && *topic < 2_000
+    });
+    assert!((8..15).contains(&met.count()), "as many as are kept");
+    let told = rig.told.iter();
+    let forgotten = told.filter(|told| matches!(told, Notice::DestinationForgotten(_)));
+    assert_eq!(forgotten.count(), 2, "topic 0 flows, and is forgotten without a word");
+}

@@ -276,7 +276,7 @@ impl Rig {
 
     pub(super) fn confirms(&mut self) {
         let progress = self.confirm.take().expect("the source is told");
-        self.source.settle(&mut self.opening, &progress, false);
+        self.source.settle(&mut self.opening, &progress);
         self.happens(Event::Confirmed);
     }
 
@@ -291,7 +291,7 @@ impl Rig {
         for append in &run.appends {
             self.letters.append(append, &mut kept);
         }
-        self.source.settle(&mut self.opening, &run.progress, true);
+        self.source.settle(&mut self.opening, &run.progress);
         kept
     }
 
