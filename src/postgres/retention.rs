@@ -280,7 +280,8 @@ impl Upkeep for Retention {
             let step = Self::step(self).await?;
             Ok(Tidied {
                 wait: match step {
-                    Step { held_up: Some(_), .. } => BUSY,
+                    // A short retention has short partitions, and the next ones must be made in time.
+                    Step { held_up: Some(_), .. } => BUSY.min(self.pace()),
                     Step { more: true, .. } => BETWEEN,
                     _ => self.pace(),
                 },

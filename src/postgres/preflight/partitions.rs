@@ -133,7 +133,12 @@ impl Partitions {
         }
         let observed = format!("{schema}.outbox has no partition for now: rows go to outbox_default, and are deleted");
         let fix = if self.stray_bytes <= STRAY_BYTES_MAX {
-            "start the relay: whoever leads makes them".to_owned()
+            format!(
+                "start the relay: whoever leads makes them; where its log tells of 55P03, writers that are always open are \
+                 in the way: let them wait longer for it, as the owner: alter function {}.make_partition() set lock_timeout \
+                 = '1s';",
+                quoted(schema.name())
+            )
         } else {
             // Until what is in the default one is old and deleted.
             let hours = overdue(retention).as_secs() / 3600;
