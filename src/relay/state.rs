@@ -118,7 +118,8 @@ pub struct State {
     /// Places with lanes that want to publish.
     pub(super) active: VecDeque<u32>,
     pub(super) resting: BTreeSet<(Instant, LaneId)>,
-    /// Lanes that have letters, as far as is known.
+    /// Lanes that have letters, as far as is known: one entry per row of `lane`, which goes with it. A relay's letters have
+    /// no cap (S7), so neither has this; a name and a few words each are its cost, the alert on letters is what tells.
     pub(super) blocked: HashMap<LaneName, Block>,
     pub(super) desk: Desk,
     pub(super) asking: Asking,

@@ -246,3 +246,29 @@ fn a_letter_that_is_refused_twice_is_parked() {
         assert_eq!(rig.letters.lanes[&rig.lane(rows[0])].due, None, "parked");
     }
 }
+
+/// Ever-new lanes are blocked, and people deal with them: what is remembered of each goes with its row.
+#[test]
+fn a_blocked_lane_is_forgotten_with_its_row() {
+    let mut rig = Rig::plain();
+    for round in 0..20 {
+        let rows = rig.read(&vec![row(0, None); 50]);
+        for seq in &rows {
+            rig.fails(*seq, FailureKind::Message);
+        }
+        rig.serve();
+        assert_eq!(rig.state.lane_counts().parked, rows.len());
+        for seq in rows {
+            if round % 2 == 0 {
+                rig.discard(seq, 1);
+            } else {
+                rig.release(seq);
+                rig.wait_served(SECOND);
+                rig.durable(&[seq]);
+                rig.serve();
+            }
+        }
+        rig.counts();
+        assert_eq!(rig.state.lane_counts().parked, 0);
+    }
+}
