@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use twinbox::cli::{self, Exit};
 use twinbox::config::Environment;
 
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     // Err: a provider is installed already; then that one serves.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -47,7 +47,12 @@ impl Position {
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.epoch, self.major, self.minor)
+        let mut number = itoa::Buffer::new();
+        f.write_str(number.format(self.epoch))?;
+        f.write_str(".")?;
+        f.write_str(number.format(self.major))?;
+        f.write_str(".")?;
+        f.write_str(number.format(self.minor))
     }
 }
 

@@ -13,11 +13,17 @@
 )]
 
 mod naive;
+mod producer;
 mod rig;
 
 use std::time::{Duration, Instant};
 
 use rig::{Drained, Rig};
+
+/// The binary's own: librdkafka alone is measured with it, too.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 const NAIVE_FOR: Duration = Duration::from_secs(5);
 
@@ -36,6 +42,7 @@ async fn bench(rows: u64) {
     rig.fill(rows).await;
     let copy = rate(rows, rig.copy());
     let producer = rig.producer_test(rows.min(500_000));
+    let client = rig.client_alone(rows);
     let drained = rig.drain("drained", rows).await;
     let twinbox = rate(rows, drained.took);
     let naive = naive::relay(&mut rig.client().await, &rig.brokers, "naive", NAIVE_FOR).await;
@@ -43,6 +50,7 @@ async fn bench(rows: u64) {
         rows,
         copy,
         producer,
+        client,
         naive,
         twinbox,
         drained,
@@ -53,6 +61,7 @@ struct Figures {
     rows: u64,
     copy: f64,
     producer: f64,
+    client: Duration,
     naive: f64,
     twinbox: f64,
     drained: Drained,
@@ -63,6 +72,7 @@ fn report(figures: &Figures) {
         rows,
         copy,
         producer,
+        client,
         naive,
         twinbox,
         drained,
@@ -78,6 +88,10 @@ fn report(figures: &Figures) {
     println!(
         "relay CPU, s per million        {:>10.2}   aim 5",
         drained.cpu.as_secs_f64() / million
+    );
+    println!(
+        "  of which librdkafka alone     {:>10.2}   the same records from memory",
+        client.as_secs_f64() / million
     );
     println!(
         "relay peak RSS, MiB             {:>10.1}   aim 64",

@@ -10,7 +10,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tokio_postgres::{Client, NoTls};
 
-use crate::timed;
+use crate::{producer, timed};
 
 const PARTITIONS: i32 = 8;
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -46,7 +46,7 @@ impl Rig {
             kafka: "Apache Kafka".into(),
         };
         rig.postgres = format!("PostgreSQL {}", rig.ask("show server_version").await);
-        for topic in ["drained", "naive", "producer"] {
+        for topic in ["drained", "naive", "producer", "client"] {
             rig.topic(topic).await;
         }
         rig
@@ -141,6 +141,12 @@ impl Rig {
             .unwrap_or_else(|| panic!("no rate in: {text}{}", String::from_utf8_lossy(&output.stderr)))
     }
 
+    /// The CPU time of librdkafka for as many records, without a relay around it.
+    pub(crate) fn client_alone(&self, records: u64) -> Duration {
+        let own = std::process::id();
+        producer::alone(&self.brokers, "client", records, || cpu(own))
+    }
+
     /// Starts a relay on the waiting rows and waits for the last record.
     pub(crate) async fn drain(&self, topic: &str, rows: u64) -> Drained {
         let config = self.directory.join("twinbox.yaml");
@@ -183,7 +189,7 @@ impl Rig {
         let drained = Drained {
             took: began.elapsed(),
             first: first.unwrap_or_default(),
-            cpu: cpu(&relay),
+            cpu: cpu(relay.id()),
             peak_rss_kib: peak_rss_kib(&relay),
         };
         relay.kill().unwrap();
@@ -236,8 +242,8 @@ fn records(consumer: &BaseConsumer, topic: &str) -> u64 {
     ends.sum::<i64>().try_into().unwrap()
 }
 
-fn cpu(process: &Child) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.id())).unwrap();
+fn cpu(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
     Duration::from_secs_f64(ticks / TICKS_PER_SECOND)
