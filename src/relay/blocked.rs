@@ -22,9 +22,17 @@ pub(super) struct Block {
     /// Where it stands in memory, if anything of it waits there.
     pub(super) in_memory: Option<LaneId>,
     /// Letters that are durable all the same: their answers came when they were letters already.
-    pub(super) passed: Vec<Position>,
+    pub(super) passed: Vec<Passed>,
     /// Its head, when the destination refused it and it may go elsewhere.
     pub(super) refused: Option<Refused>,
+}
+
+/// A message that is a letter and needs no sending any more.
+#[derive(Debug)]
+pub(super) struct Passed {
+    pub(super) position: Position,
+    /// Where it is durable is the dead-letter destination; it was refused for this.
+    pub(super) dead: Option<Arc<Failure>>,
 }
 
 impl State {
@@ -79,6 +87,7 @@ impl State {
                 .whole()
                 .filter(|number| self.inflight.get(*number).is_some())
                 .collect();
+            let dead = lane.dead.as_ref().map(|dead| Arc::clone(&dead.failure));
             let repeated = park_lanes
                 .iter()
                 .chain(&append_lanes)
@@ -94,14 +103,24 @@ impl State {
             match standing {
                 Standing::Storing => {
                     parks.push(self.park(id, name.clone(), positions));
-                    park_lanes.push(Stored { id, name, numbers });
+                    park_lanes.push(Stored {
+                        id,
+                        name,
+                        numbers,
+                        dead,
+                    });
                 }
                 Standing::Blocked => {
                     appends.push(Append {
                         lane: name.clone(),
                         positions,
                     });
-                    append_lanes.push(Stored { id, name, numbers });
+                    append_lanes.push(Stored {
+                        id,
+                        name,
+                        numbers,
+                        dead: None,
+                    });
                 }
                 Standing::Flowing | Standing::Resting(_) | Standing::Gone => {}
             }
@@ -184,6 +203,7 @@ impl State {
 
     /// Its head is another one now: what was said of the old one is forgotten.
     pub(super) fn set_free(&mut self, id: LaneId) {
+        self.leave_the_dead(id);
         self.lane_mut(id).standing = Standing::Flowing;
         self.lane_mut(id).succeeded();
         self.list(id);
@@ -191,14 +211,20 @@ impl State {
     }
 
     fn taken_over(&mut self, stored: Stored, positions: &[Position], out: &mut Vec<Effect>) {
-        let Stored { id, name, numbers } = stored;
+        let Stored {
+            id,
+            name,
+            numbers,
+            dead,
+        } = stored;
         let is_news = !self.blocked.contains_key(&name);
         let block = self.blocked.entry(name.clone()).or_default();
         block.in_memory = Some(id);
         for (number, position) in numbers.iter().zip(positions) {
             if self.inflight.get(*number).is_none() {
-                // It became durable while it was being stored.
-                block.passed.push(*position);
+                // It became durable while it was being stored; a dead letter is the only one of its lane that can.
+                let (position, dead) = (*position, dead.clone());
+                block.passed.push(Passed { position, dead });
             }
         }
         self.haunt(id);
@@ -223,15 +249,17 @@ impl State {
         if run.is_empty() {
             return;
         }
-        let place = self.lane_mut(id).place;
+        let place = self.lane_mut(id).bound_for();
         self.places.all[place as usize].flying -= 1;
         self.flying -= 1;
         self.lane_mut(id).unanswered = 0;
+        let dead = self.lane_mut(id).dead.as_ref().map(|dead| Arc::clone(&dead.failure));
         for number in run {
             if let Some(flight) = self.inflight.get(number).filter(|flight| flight.awaited) {
                 let ghost = Ghost {
                     lane: id,
                     position: flight.outbound.message.position,
+                    dead: dead.clone(),
                 };
                 self.desk.ghosts.insert(flight.outbound.ticket, ghost);
                 self.lanes[id as usize].haunted += 1;
@@ -241,14 +269,14 @@ impl State {
 
     /// A letter was answered that left before it was one: what is durable is not sent again (S33).
     pub(super) fn ghost_answered(&mut self, ticket: Ticket, receipt: &Receipt) {
-        let Some(Ghost { lane, position }) = self.desk.ghosts.remove(&ticket) else {
+        let Some(Ghost { lane, position, dead }) = self.desk.ghosts.remove(&ticket) else {
             return;
         };
         if *receipt == Receipt::Durable {
             self.published += 1;
             let name = self.name_of(lane);
             if let Some(block) = self.blocked.get_mut(&name) {
-                block.passed.push(position);
+                block.passed.push(Passed { position, dead });
             }
         }
         self.lane_mut(lane).haunted -= 1;

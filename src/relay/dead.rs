@@ -1,18 +1,16 @@
 //! Under `on_reject: dead_letter`: where a refused message goes so that its lane flows on, from memory or from its letter.
 //!
 //! Promises: a message is settled, its letter closed as dead, only once the dead-letter destination has it; one that is
-//! refused there too parks its lane. A dead-letter destination that takes nothing rests by itself, and the lane with it:
-//! the messages' own destination takes others all the while (G6).
+//! refused there too parks its lane. A dead letter speaks of the dead-letter destination alone, and waits for it alone: one
+//! that takes nothing rests by itself, and the lane with it, while the messages' own destination takes others (G6); one
+//! that works says nothing of the messages' own (an outage burns no attempt).
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::event::{Effect, Notice, Turn};
-use super::lane::{LaneId, Standing};
+use super::lane::LaneId;
 use super::state::{OnReject, State};
-use super::step::rest_place;
 use crate::contract::{LetterId, Outbound, Rejection};
-use crate::delivery::{Address, Destination, Failure, FailureKind, LaneName};
+use crate::delivery::{Address, Failure, LaneName};
 
 /// A letter that was refused: it goes to the dead-letter destination next.
 #[derive(Debug, Clone)]
@@ -20,6 +18,16 @@ pub(super) struct Refused {
     pub(super) letter: LetterId,
     pub(super) failure: Arc<Failure>,
     pub(super) attempts: u32,
+}
+
+/// The head of a lane in memory was refused: it goes there next, alone.
+#[derive(Debug)]
+pub(super) struct Dead {
+    pub(super) address: Address,
+    /// The place of that address.
+    pub(super) place: u32,
+    /// Why it was refused.
+    pub(super) failure: Arc<Failure>,
 }
 
 // === impl State ===
@@ -40,32 +48,29 @@ impl State {
         Some(dead)
     }
 
-    /// The lane's head did not reach the dead-letter destination: both rest.
-    pub(super) fn rest_dead(
-        &mut self,
-        id: LaneId,
-        dead: &Destination,
-        why: (FailureKind, Option<Duration>),
-        turn: &mut Turn<'_>,
-    ) {
-        let place = self.place_of(dead);
-        rest_place(self, place, why, turn);
-        let until = self.places.all[place as usize].rests_until.unwrap_or(turn.at.now);
-        self.lane_mut(id).standing = Standing::Resting(until);
-        self.resting.insert((until, id));
-        let name = self.name_of(id);
-        turn.out.push(Effect::Tell(Notice::LaneRests(name)));
+    /// Where the refused head of a lane goes instead.
+    pub(super) fn way_of_the_dead(&mut self, id: LaneId, head: &Outbound) -> Option<Dead> {
+        let lane = &self.lanes[id as usize];
+        let (failure, attempts) = (lane.last_failure.clone()?, lane.attempts);
+        let address = self.dead_address(head, &failure, attempts)?;
+        let place = self.place_of(&address.destination);
+        Some(Dead {
+            address,
+            place,
+            failure,
+        })
     }
 
-    /// A run of the lane succeeded: if that was a dead letter, its destination works.
-    pub(super) fn dead_succeeded(&mut self, id: LaneId, turn: &mut Turn<'_>) {
-        let Some(dead) = self.lanes[id as usize].dead.as_ref() else {
-            return;
-        };
-        let dead = dead.destination.clone();
-        let place = self.place_of(&dead);
-        if self.places.all[place as usize].succeeded(turn.at.now) {
-            turn.out.push(Effect::Tell(Notice::DestinationBack(dead)));
+    /// The refused head of a lane is gone: what follows does not wait for the dead-letter destination.
+    pub(super) fn leave_the_dead(&mut self, id: LaneId) {
+        let lane = &mut self.lanes[id as usize];
+        let Some(dead) = lane.dead.take() else { return };
+        if std::mem::take(&mut lane.listed) {
+            let ready = &mut self.places.all[dead.place as usize].ready;
+            ready.retain(|listed| *listed != id);
+            if ready.is_empty() {
+                self.active.retain(|place| *place != dead.place);
+            }
         }
     }
 

@@ -4,13 +4,14 @@
 //! a lane go out only while nothing else of it is unanswered (S33).
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::dead::Refused;
 use super::lane::LaneId;
 use super::ticket;
 use crate::contract::{CloseRun, DueLane, Outbound, Receipt, StoreRun, Ticket};
-use crate::delivery::{Cause, LaneName};
+use crate::delivery::{Cause, Failure, LaneName};
 use crate::message::Position;
 
 /// How often the database is asked for due lanes while some are blocked: what a release waits at most.
@@ -32,6 +33,8 @@ pub(super) struct Stored {
     pub(super) id: LaneId,
     pub(super) name: LaneName,
     pub(super) numbers: Vec<u64>,
+    /// Its head was refused for this, and is or goes to the dead-letter destination.
+    pub(super) dead: Option<Arc<Failure>>,
 }
 
 /// A due lane whose letters are out, or about to be.
@@ -73,6 +76,8 @@ pub(super) struct Desk {
 pub(super) struct Ghost {
     pub(super) lane: LaneId,
     pub(super) position: Position,
+    /// It goes to the dead-letter destination, for this.
+    pub(super) dead: Option<Arc<Failure>>,
 }
 
 // === impl Desk ===

@@ -47,15 +47,25 @@ impl State {
                 continue;
             }
             let passed = &self.blocked.entry(due.lane.clone()).or_default().passed;
-            let letters = due.letters.iter();
-            let delivered: Vec<_> = letters
-                .take_while(|letter| passed.contains(&letter.message.position))
-                .map(|letter| letter.id)
-                .collect();
-            if delivered.is_empty() {
-                self.make_ready(due);
-            } else {
-                self.close_run(due.lane, delivered, Next::Now);
+            let mut letters = due.letters.iter().map_while(|letter| {
+                let position = letter.message.position;
+                let passed = passed.iter().find(|passed| passed.position == position)?;
+                Some((letter.id, passed.dead.clone()))
+            });
+            match letters.next() {
+                None => {
+                    drop(letters);
+                    self.make_ready(due);
+                }
+                Some((letter, Some(failure))) => {
+                    drop(letters);
+                    self.close_run(due.lane, Vec::new(), Next::Dead { letter, failure });
+                }
+                Some((first, None)) => {
+                    let others = letters.take_while(|(_, dead)| dead.is_none());
+                    let delivered = std::iter::once(first).chain(others.map(|(letter, _)| letter)).collect();
+                    self.close_run(due.lane, delivered, Next::Now);
+                }
             }
         }
         self.desk.retry_at = self.desk.retry_at.filter(|retry| *retry > at.now);
@@ -259,7 +269,8 @@ impl State {
         match refused.filter(|_| run.dead.is_none()) {
             Some(refused) if self.may_go_dead() => {
                 self.blocked.entry(run.due.lane.clone()).or_default().refused = Some(refused);
-                (Cause::Resting, Some(Duration::ZERO), attempts)
+                // What was said of it here says nothing there.
+                (Cause::Resting, Some(Duration::ZERO), 0)
             }
             _ => {
                 self.forget_refused(&run.due.lane);

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::delivery::{Address, Cause, Failure, LaneName};
+use super::dead::Dead;
+use crate::delivery::{Cause, Failure, LaneName};
 use crate::message::Key;
 
 /// Index of a lane in the slab.
@@ -60,8 +61,8 @@ pub(super) struct Lane {
     /// The last of them. A success of others after it says that the next one speaks of the message.
     pub(super) failed_at: Option<Instant>,
     pub(super) last_failure: Option<Arc<Failure>>,
-    /// The head goes to this dead-letter address next.
-    pub(super) dead: Option<Address>,
+    /// The head was refused and goes there next.
+    pub(super) dead: Option<Box<Dead>>,
     /// Why it is stored, once it is.
     pub(super) store_cause: Cause,
     /// It stands in its place's queue of lanes that want to publish.
@@ -115,6 +116,11 @@ impl Lane {
         self.queue.is_empty() && self.is_answered() && matches!(self.standing, Standing::Flowing | Standing::Blocked)
     }
 
+    /// The place that its run, or the next one, goes to: what happens there speaks of that place and of no other.
+    pub(super) fn bound_for(&self) -> u32 {
+        self.dead.as_ref().map_or(self.place, |dead| dead.place)
+    }
+
     /// Nothing of it is on its way.
     pub(super) fn is_answered(&self) -> bool {
         self.run.is_empty() && self.haunted == 0
@@ -144,6 +150,14 @@ impl Lane {
         self.failed_at = None;
         self.last_failure = None;
         self.dead = None;
+    }
+
+    /// Its head goes elsewhere: what was said of it where it was refused says nothing there.
+    pub(super) fn goes_dead(&mut self, dead: Dead) {
+        self.attempts = 0;
+        self.failures = 0;
+        self.failed_at = None;
+        self.dead = Some(Box::new(dead));
     }
 
     /// A run failed; `left` are its numbers that are not durable, in order.

@@ -51,16 +51,15 @@ impl State {
     /// empty: there would be nothing to store, and no answer to set it free.
     fn pins(&self, id: LaneId, now: Instant) -> Option<Cause> {
         let lane = &self.lanes[id as usize];
-        let place = &self.places.all[lane.place as usize];
+        let bound_for = lane.bound_for();
+        let place = &self.places.all[bound_for as usize];
         lane.whole().next()?;
         match lane.standing {
-            Standing::Resting(_) => self.others_flow(lane.place, now).then_some(Cause::Resting),
+            Standing::Resting(_) => self.others_flow(bound_for, now).then_some(Cause::Resting),
             Standing::Flowing if place.rests_since.is_some() && lane.run.is_empty() => {
-                self.elsewhere_flows(lane.place, now).then_some(Cause::Destination)
+                self.elsewhere_flows(bound_for, now).then_some(Cause::Destination)
             }
-            Standing::Flowing if lane.is_stalled(now) => {
-                self.others_flow(lane.place, now).then_some(Cause::Destination)
-            }
+            Standing::Flowing if lane.is_stalled(now) => self.others_flow(bound_for, now).then_some(Cause::Destination),
             Standing::Flowing | Standing::Storing | Standing::Blocked | Standing::Gone => None,
         }
     }
@@ -69,7 +68,7 @@ impl State {
     fn pinned_since(&self, id: LaneId) -> Option<Instant> {
         let lane = &self.lanes[id as usize];
         let in_flight = lane.handed_over.filter(|_| !lane.run.is_empty());
-        let rest = self.places.all[lane.place as usize].rests_since;
+        let rest = self.places.all[lane.bound_for() as usize].rests_since;
         [lane.failing_since, in_flight, rest].into_iter().flatten().min()
     }
 }

@@ -108,7 +108,7 @@ impl State {
     fn places_in_use(&self) -> HashSet<u32> {
         let lanes = self.lanes.iter().filter(|lane| lane.standing != Standing::Gone);
         lanes
-            .map(|lane| lane.place)
+            .flat_map(|lane| [lane.place, lane.bound_for()])
             .chain(self.desk.places())
             .chain(self.active.iter().copied())
             .collect()

@@ -105,11 +105,11 @@ fn depart(state: &mut State, id: LaneId, batch: &mut Vec<Outbound>, turn: &mut T
         refuse_unsendable(state, id, turn);
         return;
     }
-    let place = lane.place as usize;
+    let place = lane.bound_for() as usize;
     state.lane_mut(id).depart(sendable, turn.at.now);
     state.places.all[place].flying += 1;
     state.flying += 1;
-    let dead = state.lanes[id as usize].dead.clone();
+    let dead = state.lanes[id as usize].dead.as_ref().map(|dead| dead.address.clone());
     for number in &state.lanes[id as usize].run {
         if let Some(flight) = state.inflight.get_mut(*number) {
             flight.outbound.ticket = ticket::of_message(*number, flight.outbound.ticket);

@@ -348,7 +348,7 @@ impl State {
             return;
         }
         lane.listed = true;
-        let index = lane.place;
+        let index = lane.bound_for();
         let place = &mut self.places.all[index as usize];
         if place.ready.is_empty() {
             self.active.push_back(index);

@@ -165,7 +165,7 @@ fn answered(state: &mut State, answers: Vec<Answer>, turn: &mut Turn<'_>) {
             }
             Receipt::NotAttempted => {}
         }
-        let place = state.lane_mut(lane).place;
+        let place = state.lane_mut(lane).bound_for();
         state.places.all[place as usize].count(durable, code);
         let lane_state = state.lane_mut(lane);
         lane_state.unanswered = lane_state.unanswered.saturating_sub(1);
@@ -184,7 +184,7 @@ fn finish_run(state: &mut State, id: LaneId, turn: &mut Turn<'_>) {
         .copied()
         .filter(|number| state.inflight.get(*number).is_some())
         .collect();
-    let place = state.lane_mut(id).place;
+    let place = state.lane_mut(id).bound_for();
     state.flying -= 1;
     state.places.all[place as usize].flying -= 1;
     let took = state
@@ -200,7 +200,6 @@ fn finish_run(state: &mut State, id: LaneId, turn: &mut Turn<'_>) {
             )));
         }
         tell_broken_order(state, id, (&run, &left), turn.out);
-        state.dead_succeeded(id, turn);
         state.succeeded(id);
     }
     run.clear();
@@ -244,7 +243,7 @@ fn tell_broken_order(
 /// The head of a lane failed: rest, park, or whatever the table says.
 pub(super) fn lane_failed(state: &mut State, id: LaneId, failed: (&[u64], Arc<Failure>), turn: &mut Turn<'_>) {
     let (left, failure) = failed;
-    let place = state.lane_mut(id).place;
+    let place = state.lane_mut(id).bound_for();
     if state.lane_mut(id).failures == 0 {
         state.places.all[place as usize].failing_lanes += 1;
     }
@@ -279,13 +278,8 @@ pub(super) fn lane_failed(state: &mut State, id: LaneId, failed: (&[u64], Arc<Fa
         }
         verdict @ (Verdict::RestDestination | Verdict::RestMisconfigured) => {
             let first = (verdict == Verdict::RestMisconfigured).then_some(DESTINATION_REST_FIRST);
-            let dead = state.lane_mut(id).dead.as_ref().map(|dead| dead.destination.clone());
-            if let Some(dead) = dead {
-                state.rest_dead(id, &dead, (failure.kind, first), turn);
-            } else {
-                rest_place(state, place, (failure.kind, first), turn);
-                state.list(id);
-            }
+            rest_place(state, place, (failure.kind, first), turn);
+            state.list(id);
         }
     }
 }
@@ -328,15 +322,12 @@ fn refuse(state: &mut State, id: LaneId, out: &mut Vec<Effect>) {
         OnReject::DeadLetter if sendable && !dead_already => {
             let refused = head.and_then(|number| state.inflight.get(number));
             let refused = refused.map(|flight| flight.outbound.clone());
-            let failure = state.lane_mut(id).last_failure.clone();
-            let attempts = state.lane_mut(id).attempts;
-            state.lane_mut(id).dead = refused
-                .zip(failure)
-                .and_then(|(outbound, failure)| state.dead_address(&outbound, &failure, attempts));
-            if state.lane_mut(id).dead.is_some() {
-                state.list(id);
-            } else {
-                park(state, id);
+            match refused.and_then(|outbound| state.way_of_the_dead(id, &outbound)) {
+                Some(dead) => {
+                    state.lane_mut(id).goes_dead(dead);
+                    state.list(id);
+                }
+                None => park(state, id),
             }
         }
         OnReject::Park | OnReject::DeadLetter => park(state, id),

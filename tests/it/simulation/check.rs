@@ -456,7 +456,8 @@ impl View {
         });
         for outbound in run {
             let known = around.letters.of(outbound.message.position.minor);
-            let sendable = known.is_some_and(|letter| letter.closed != Some(Closed::Delivered));
+            let gone = [Some(Closed::Delivered), Some(Closed::Dead)];
+            let sendable = known.is_some_and(|letter| !gone.contains(&letter.closed));
             self.demand(sendable, || {
                 format!(
                     "S5: {} goes out, and is no letter to be sent",

@@ -16,6 +16,7 @@ pub(super) const CLAIM: Time = 30 * SECOND;
 pub(super) enum Closed {
     Delivered,
     Dropped,
+    Dead,
 }
 
 #[derive(Debug, Clone)]
@@ -163,7 +164,7 @@ impl ModelLetters {
             self.close_letter(*id, Closed::Delivered);
         }
         if let Next::Dead { letter, .. } = &run.next {
-            self.close_letter(*letter, Closed::Delivered);
+            self.close_letter(*letter, Closed::Dead);
         }
         if !self.has_open(&run.lane) {
             self.lanes.remove(&run.lane);
