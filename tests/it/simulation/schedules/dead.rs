@@ -118,6 +118,24 @@ fn an_outage_of_the_dead_letter_topic_parks_nothing() {
     }
 }
 
+/// What was said of a message where it was refused does not count where dead letters go, others are taken there or not.
+#[test]
+fn a_refused_message_has_all_its_attempts_as_a_dead_one() {
+    let mut rig = rig();
+    let head = worn_out(&mut rig);
+    for key in [2, 3, 4] {
+        assert_eq!(goes_to(&rig, head).as_deref(), Some("t0.dlq"), "it is tried again");
+        let other = rig.read(&[row(0, Some(key))]);
+        rig.fails(other[0], FailureKind::Message);
+        rig.wait(MILLISECOND);
+        rig.durable(&other);
+        rig.wait(MILLISECOND);
+        rig.fails(head, FailureKind::Transient);
+        rig.wait(7 * SECOND);
+    }
+    assert_eq!(goes_to(&rig, head).as_deref(), Some("t0.dlq"), "the first counts not");
+}
+
 /// What was said of a letter where it was refused does not count where dead letters go.
 #[test]
 fn a_letter_that_was_refused_has_all_its_attempts_as_a_dead_one() {
