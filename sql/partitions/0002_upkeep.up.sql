@@ -1,12 +1,17 @@
 -- partitions 0002: how relays make and drop partitions. The owner's rights, because only an owner may; they take no
 -- argument, so that there is nothing to get wrong or to abuse. One process at a time does anything of it (an advisory
 -- lock: the outbox's oid, and 0, which no relay_cursor.wake is); whoever comes meanwhile finds nothing to do.
+--
+-- plain: ours to detach and to empty. One in another schema, or in pieces of its own, is whoever's who made it; its bounds
+-- count all the same.
 create view {schema}.outbox_partition as
 select
   c.relname as partition,
   i.inhrelid is not null as attached,
-  b.bounds[1]::timestamptz as lower,
-  b.bounds[2]::timestamptz as upper
+  c.relkind = 'r' and c.relnamespace = (select o.relnamespace from pg_class o where o.oid = '{schema}.outbox'::regclass) as plain,
+  -- Not what bounds other tables' partitions, whatever the plan.
+  case when i.inhrelid is not null then b.bounds[1]::timestamptz end as lower,
+  case when i.inhrelid is not null then b.bounds[2]::timestamptz end as upper
 from pg_class c
 left join pg_inherits i on i.inhrelid = c.oid and i.inhparent = '{schema}.outbox'::regclass
 cross join lateral (
@@ -27,8 +32,9 @@ comment on view {schema}.outbox_partition is 'twinbox: partitions of the outbox 
 -- only one statement that runs for longer than this lead, and only after a time without upkeep, can meet it.
 --
 -- ATTACH also locks and reads the default partition. Where writers write there (no partition is there for now), they wait
--- as long, so it must be small; where they do not, only reading relays wait. Until it is small enough none is made: its
--- rows are deleted, and it becomes small if no more come. Otherwise `twinbox doctor` says what to do.
+-- as long, so it must be small; where they do not, only reading relays wait, no longer than they wait for any lock (5 s) if
+-- it has to come from a slow disk. Until it is small enough none is made: its rows are deleted, and it becomes small if no
+-- more come. Otherwise `twinbox doctor` says what to do.
 create function {schema}.make_partition() returns boolean
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -57,7 +63,11 @@ begin
     greatest(retention, 86400)
   ))));
   if newest >= present + 4 * width
-    or pg_relation_size('{schema}.outbox_default') > pg_size_bytes(case when newest > present then '1 GB' else '32 MB' end)
+    or pg_relation_size('{schema}.outbox_default') > pg_size_bytes(case
+      when exists (select from {schema}.outbox_partition p where p.attached and p.lower <= present and p.upper > present)
+        then '256 MB'
+      else '32 MB'
+    end)
   then
     return false;
   end if;
@@ -104,7 +114,7 @@ begin
     raise exception 'only under READ COMMITTED' using errcode = 'invalid_transaction_state';
   end if;
   select b.bound into bound from {schema}.retention_bound() b;
-  execute format('select o.xid from only {schema}.%I o order by o.xid desc limit 1', partition) into newest;
+  execute format('select o.xid from {schema}.%I o order by o.xid desc limit 1', partition) into newest;
   return bound is not null and coalesce(newest < bound, true);
 end
 $function$;
@@ -136,7 +146,7 @@ begin
   end if;
   select p.partition into name
   from {schema}.outbox_partition p
-  where p.attached and p.upper <= clock_timestamp() and {schema}.partition_is_settled(p.partition)
+  where case when p.attached and p.plain and p.upper <= clock_timestamp() then {schema}.partition_is_settled(p.partition) end
   order by p.upper
   limit 1;
   if name is null then
@@ -181,8 +191,10 @@ begin
   end if;
   select p.partition into name
   from {schema}.outbox_partition p
-  where p.attached and p.upper <= clock_timestamp()
-    and pg_relation_size(format('{schema}.%I', p.partition)::regclass) > 0 and {schema}.partition_is_settled(p.partition)
+  where case
+      when p.attached and p.plain and p.upper <= clock_timestamp()
+        then pg_relation_size(format('{schema}.%I', p.partition)::regclass) > 0 and {schema}.partition_is_settled(p.partition)
+    end
   order by p.upper
   limit 1;
   if name is null then

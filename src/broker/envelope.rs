@@ -74,8 +74,8 @@ impl Encoder {
         }
     }
 
-    /// Hands every header of a message to `put`, in a fixed order.
-    pub fn headers(&self, outbound: &Outbound, put: &mut dyn FnMut(&str, &[u8])) {
+    /// Hands every header of a message to `put`, in a fixed order. Answers how many of the row's gave way to ours.
+    pub fn headers(&self, outbound: &Outbound, put: &mut dyn FnMut(&str, &[u8])) -> u32 {
         let message = &outbound.message;
         match self.envelope {
             Envelope::CloudEvents => self.cloudevents(outbound, put),
@@ -95,9 +95,10 @@ impl Encoder {
                 put(name, value.as_bytes());
             }
         }
-        if self.envelope != Envelope::Debezium {
-            self.row(outbound, put);
+        if self.envelope == Envelope::Debezium {
+            return 0;
         }
+        self.row(outbound, put)
     }
 
     fn cloudevents(&self, outbound: &Outbound, put: &mut dyn FnMut(&str, &[u8])) {
@@ -124,13 +125,18 @@ impl Encoder {
         content_type(message, put);
     }
 
-    fn row(&self, outbound: &Outbound, put: &mut dyn FnMut(&str, &[u8])) {
+    fn row(&self, outbound: &Outbound, put: &mut dyn FnMut(&str, &[u8])) -> u32 {
+        let mut gave_way = 0;
         for (name, value) in outbound.message.headers.iter() {
             let routed = || outbound.address.headers.iter().any(|(own, _)| **own == *name);
-            if !self.reserves(name) && !self.sets(&outbound.message, name) && !routed() {
+            if self.reserves(name) || self.sets(&outbound.message, name) {
+                // The row's content type is the one we write.
+                gave_way += u32::from(!name.eq_ignore_ascii_case("content-type"));
+            } else if !routed() {
                 put(name, value.as_bytes());
             }
         }
+        gave_way
     }
 
     /// Whether we write this name ourselves for this message.

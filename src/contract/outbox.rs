@@ -60,12 +60,13 @@ pub struct Tidied {
 ///
 /// # Promises
 /// * **P1** A step touches only what every relay has settled and no retention keeps, and only under the fence.
+/// * **P2** Nobody waits for a sweep.
 ///
 /// # The caller promises
-/// One step at a time.
+/// One step or sweep at a time.
 ///
 /// # Cancellation
-/// A dropped step may have been done; dropping it loses nothing.
+/// A dropped step or sweep may have been done; dropping it loses nothing.
 ///
 /// # Errors
 /// As for a source.
@@ -75,6 +76,9 @@ pub struct Tidied {
 pub trait Upkeep: Send + Sync {
     /// One short step.
     fn step(&self) -> Boxed<'_, Result<Tidied, StoreError>>;
+
+    /// The part of a step for which nobody waits, while the next step has to: after how long there is more of it, if so.
+    fn sweep(&self) -> Boxed<'_, Result<Option<Duration>, StoreError>>;
 }
 
 impl std::fmt::Debug for Opened {

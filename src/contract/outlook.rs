@@ -52,4 +52,6 @@ pub struct Outlook {
     /// How often the client had to be built anew without a message or destination to blame. The third time in
     /// ten minutes is a reason to halt (S10).
     pub rebuilds: u32,
+    /// Headers of rows that gave way to those we write ourselves.
+    pub gave_way: u64,
 }

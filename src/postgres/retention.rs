@@ -173,11 +173,7 @@ impl Retention {
             .execute(&self.text.note, &[&every])
             .await
             .map_err(|error| away(&error))?;
-        let row = client
-            .query_one(&self.text.bound, &[])
-            .await
-            .map_err(|error| away(&error))?;
-        let (bound, reached): (Option<Xid8>, Option<Xid8>) = (row.get(0), row.get(1));
+        let (bound, reached) = self.bound(&client).await?;
         if self.partitions {
             return self.turn(&client, bound).await;
         }
@@ -188,6 +184,23 @@ impl Retention {
                 self.delete(&client, &self.text.delete, &[&from, &bound, &ROWS_MAX])
                     .await
             }
+        }
+    }
+
+    /// Below which transaction rows may go, and where the last batch ended.
+    async fn bound(&self, client: &Client) -> Result<(Option<Xid8>, Option<Xid8>), StoreError> {
+        let row = client
+            .query_one(&self.text.bound, &[])
+            .await
+            .map_err(|error| away(&error))?;
+        Ok((row.get(0), row.get(1)))
+    }
+
+    /// Deletes what may go of the rows that no partition took, up to a limit.
+    async fn sweep(&self, client: &Client, bound: Option<Xid8>) -> Result<Step, StoreError> {
+        match bound {
+            None => Ok(Step::default()),
+            Some(bound) => self.delete(client, &self.text.sweep, &[&bound, &ROWS_MAX]).await,
         }
     }
 
@@ -214,10 +227,7 @@ impl Retention {
     /// Detaches what may go, drops what was detached, and makes what is needed next, one partition each. One that fails
     /// keeps no other from being done: what cannot be dropped must not let the outbox run out of partitions.
     async fn turn(&self, client: &Client, bound: Option<Xid8>) -> Result<Step, StoreError> {
-        let swept = match bound {
-            None => Ok(Step::default()),
-            Some(bound) => self.delete(client, &self.text.sweep, &[&bound, &ROWS_MAX]).await,
-        };
+        let swept = self.sweep(client, bound).await;
         let detached: Result<Option<Option<String>>, _> = self.ask(client, &self.text.detach).await;
         if let Ok(Some(Some(partition))) = &detached {
             crate::point!("partition.detached");
@@ -280,13 +290,25 @@ impl Upkeep for Retention {
             let step = Self::step(self).await?;
             Ok(Tidied {
                 wait: match step {
-                    // A short retention has short partitions, and the next ones must be made in time.
+                    // A short retention has short partitions, and the next ones must be made in time. Rows go meanwhile.
                     Step { held_up: Some(_), .. } => BUSY.min(self.pace()),
                     Step { more: true, .. } => BETWEEN,
                     _ => self.pace(),
                 },
                 held_up: step.held_up.map(|verb| verb.held_up(&self.text.schema)),
             })
+        })
+    }
+
+    fn sweep(&self) -> Boxed<'_, Result<Option<Duration>, StoreError>> {
+        Box::pin(async move {
+            if !self.partitions {
+                return Ok(None);
+            }
+            let client = Box::pin(self.pool.get()).await.map_err(pooled)?;
+            let (bound, _) = self.bound(&client).await?;
+            let swept = Self::sweep(self, &client, bound).await?;
+            Ok(swept.more.then_some(BETWEEN))
         })
     }
 }

@@ -82,6 +82,7 @@ impl Lookout {
                 },
             );
         }
+        engine.meters.headers_gave_way(outlook.gave_way);
         self.note(outlook.remember);
         self.rebuilds.extend((0..outlook.rebuilds).map(|_| now));
         self.rebuilds

@@ -1,7 +1,7 @@
 //! The task that tidies the store beside the work of a term: nobody waits for it, and it stops with its handle.
 //!
 //! Promises: what goes wrong for longer than [`LASTS`] is told, once per cause and then at most once an hour; a shorter
-//! hitch is nobody's business, as tidying late harms nobody.
+//! hitch is nobody's business, as tidying late harms nobody. What does not get on keeps nothing else from being done.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +37,13 @@ struct Trouble {
     told: BTreeMap<String, Instant>,
 }
 
+/// How sweeping ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Swept {
+    Enough,
+    Fenced,
+}
+
 // === impl Upkeeper ===
 
 impl Upkeeper {
@@ -65,9 +72,25 @@ impl Upkeeper {
                     }
                     None => trouble.ends(&relay),
                 }
-                tokio::time::sleep(wait * trouble.times.clamp(1, SELDOM)).await;
+                let next = now() + wait * trouble.times.clamp(1, SELDOM);
+                if failure.is_some() && sweeps(upkeep.as_ref(), next).await == Swept::Fenced {
+                    return;
+                }
+                tokio::time::sleep(next.saturating_duration_since(now())).await;
             }
         })))
+    }
+}
+
+/// Sweeps while there is more of it, and time.
+async fn sweeps(upkeep: &dyn Upkeep, next: Instant) -> Swept {
+    loop {
+        match upkeep.sweep().await {
+            Ok(Some(pause)) if now() + pause < next => tokio::time::sleep(pause).await,
+            Err(StoreError::Fenced) => return Swept::Fenced,
+            // The next step fails as well, and tells.
+            Ok(_) | Err(_) => return Swept::Enough,
+        }
     }
 }
 
@@ -119,7 +142,35 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
+    use crate::contract::Boxed;
+
+    /// So many sweeps until nothing is left; its steps are always held up.
+    struct HeldUp(AtomicU32);
+
+    impl Upkeep for HeldUp {
+        fn step(&self) -> Boxed<'_, Result<Tidied, StoreError>> {
+            Box::pin(async { Err(StoreError::Fenced) })
+        }
+
+        fn sweep(&self) -> Boxed<'_, Result<Option<Duration>, StoreError>> {
+            let left = self.0.fetch_sub(1, Ordering::Relaxed) - 1;
+            Box::pin(async move { Ok((left > 0).then_some(Duration::from_millis(1))) })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_held_up_does_not_keep_rows_from_going() {
+        let (begun, upkeep) = (now(), HeldUp(AtomicU32::new(20)));
+        let next = begun + Duration::from_secs(60);
+        assert_eq!(sweeps(&upkeep, next).await, Swept::Enough);
+        assert_eq!(upkeep.0.load(Ordering::Relaxed), 0, "all, long before the next step");
+        let upkeep = HeldUp(AtomicU32::new(20));
+        assert_eq!(sweeps(&upkeep, begun).await, Swept::Enough);
+        assert_eq!(upkeep.0.load(Ordering::Relaxed), 19, "the next step is due");
+    }
 
     #[test]
     fn what_goes_on_is_told_once_per_cause_and_hour() {

@@ -29,6 +29,7 @@ pub struct Meters {
     attempts: Counter<u64>,
     failures: Counter<u64>,
     upkeep: Counter<u64>,
+    conflicts: Counter<u64>,
 }
 
 // === impl Meters ===
@@ -54,6 +55,7 @@ impl Meters {
             attempts: count(names::PUBLISH_ATTEMPTS),
             failures: count(names::PUBLISH_FAILURES),
             upkeep: count(names::UPKEEP_FAILURES),
+            conflicts: count(names::HEADER_CONFLICTS),
         }
     }
 
@@ -99,6 +101,13 @@ impl Meters {
         let [relay, _] = self.own.clone();
         let labels = [relay, KeyValue::new(names::ERROR_TYPE, error_type.to_owned())];
         self.upkeep.add(1, &labels);
+    }
+
+    /// Headers of rows gave way to ours.
+    pub fn headers_gave_way(&self, headers: u64) {
+        if headers > 0 {
+            self.conflicts.add(headers, &self.own);
+        }
     }
 
     /// How long ago the rows that are durable now were committed; the only thing recorded per message.

@@ -26,6 +26,8 @@ pub const FETCH_DURATION: &str = "twinbox.relay.fetch.duration";
 pub const PUBLISH_ATTEMPTS: &str = "twinbox.relay.publish.attempts";
 /// Messages that the broker refused, by `error.type`.
 pub const PUBLISH_FAILURES: &str = "twinbox.relay.publish.failures";
+/// Headers of rows that gave way to a header of ours with that name.
+pub const HEADER_CONFLICTS: &str = "twinbox.relay.header.conflicts";
 /// Steps of retention and partition upkeep that failed or were held up, by `error.type`.
 pub const UPKEEP_FAILURES: &str = "twinbox.relay.upkeep.failures";
 
@@ -75,7 +77,7 @@ pub enum Kind {
 }
 
 /// Every metric there is: `/metrics`, its documentation and its test are read from here.
-pub const ALL: [Metric; 16] = [
+pub const ALL: [Metric; 17] = [
     gauge(
         OLDEST_AGE,
         "s",
@@ -99,6 +101,10 @@ pub const ALL: [Metric; 16] = [
     counter(SENT_MESSAGES, "messages that the broker has taken"),
     counter(PUBLISH_ATTEMPTS, "messages handed to the broker, repetitions included"),
     counter(PUBLISH_FAILURES, "messages that the broker refused, by error"),
+    counter(
+        HEADER_CONFLICTS,
+        "headers of rows that gave way to a header of ours with that name",
+    ),
     counter(
         UPKEEP_FAILURES,
         "steps of retention that failed or were held up by a lock, by SQLSTATE",

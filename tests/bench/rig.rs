@@ -36,8 +36,6 @@ impl Rig {
         let directory = std::env::temp_dir().join(format!("twinbox-bench-{}", std::process::id()));
         let url = started("postgres", &directory.join("postgres"), "URL");
         let brokers = started("kafka", &directory.join("kafka"), "BROKERS");
-        let migrated = twinbox().args(["migrate"]).env("DATABASE_URL", &url).status().unwrap();
-        assert!(migrated.success(), "migrate failed");
         let mut rig = Self {
             directory,
             url,
@@ -45,6 +43,9 @@ impl Rig {
             postgres: String::new(),
             kafka: "Apache Kafka".into(),
         };
+        // From here on the servers go with the rig, whatever fails.
+        let migrated = twinbox().args(["migrate"]).env("DATABASE_URL", &rig.url).status();
+        assert!(migrated.unwrap().success(), "migrate failed");
         rig.postgres = format!("PostgreSQL {}", rig.ask("show server_version").await);
         for topic in ["drained", "naive", "producer", "client"] {
             rig.topic(topic).await;

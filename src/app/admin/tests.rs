@@ -73,6 +73,7 @@ async fn open(change: impl FnOnce(&mut Admin)) -> Port {
     meters.sent("order.events", 2, Duration::from_millis(3));
     meters.failed("order.events", "MessageSizeTooLarge", 1);
     meters.upkeep_failed("55P03");
+    meters.headers_gave_way(1);
     meters.delivered([Duration::from_millis(12)]);
     meters.fetched(Duration::from_millis(1));
     let mut admin = Admin {

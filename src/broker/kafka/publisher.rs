@@ -276,6 +276,7 @@ impl Publisher for KafkaPublisher {
             remember: traffic.topics.take_changes(),
             health: self.shared.health(),
             rebuilds: self.shared.rebuilds.swap(0, Ordering::Relaxed),
+            gave_way: std::mem::take(&mut traffic.gave_way),
         }
     }
 }

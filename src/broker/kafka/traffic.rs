@@ -74,6 +74,8 @@ pub(super) struct Traffic {
     pub(super) undecided: Vec<Flight>,
     /// For `receipts`.
     pub(super) answers: Vec<Answer>,
+    /// Headers of rows that gave way to ours, since somebody looked.
+    pub(super) gave_way: u64,
     /// No more is taken.
     pub(super) closed: bool,
     /// The time, as the keeper last told it.
@@ -120,6 +122,7 @@ impl Traffic {
             waiting: BTreeMap::new(),
             undecided: Vec::new(),
             answers: Vec::new(),
+            gave_way: 0,
             closed: false,
             now,
             slots: Slots::default(),
@@ -217,7 +220,10 @@ impl Traffic {
             opaque,
         });
         match sent {
-            Ok(()) => Ok(Placed::Sent),
+            Ok(()) => {
+                self.gave_way += u64::from(record.gave_way);
+                Ok(Placed::Sent)
+            }
             Err(code) => self.not_taken(code, opaque, way),
         }
     }

@@ -21,6 +21,8 @@ pub(super) struct Record {
     pub(super) headers: OwnedHeaders,
     /// Size of a batch of this record alone.
     pub(super) bytes: u64,
+    /// Headers of the row that gave way to ours.
+    pub(super) gave_way: u32,
 }
 
 /// Writes a message's headers and counts its bytes.
@@ -39,7 +41,7 @@ pub(super) fn encode(encoder: &Encoder, outbound: &Outbound) -> Result<Record, F
     }
     let mut headers = Some(OwnedHeaders::new_with_capacity(HEADERS_USUAL));
     let (mut count, mut bytes, mut bad) = (0_usize, 0_usize, None);
-    encoder.headers(outbound, &mut |name, value| {
+    let gave_way = encoder.headers(outbound, &mut |name, value| {
         if name.as_bytes().contains(&0) {
             bad = Some(name.replace('\0', "\\0"));
             return;
@@ -67,6 +69,7 @@ pub(super) fn encode(encoder: &Encoder, outbound: &Outbound) -> Result<Record, F
     Ok(Record {
         headers: headers.unwrap_or_default(),
         bytes: BATCH_BYTES + (varint(record) + record) as u64,
+        gave_way,
     })
 }
 

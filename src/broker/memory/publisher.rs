@@ -4,6 +4,7 @@
 //! of many keep their order.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ struct MemoryPublisher {
     encoder: Encoder,
     desk: Mutex<Desk>,
     ready: Notify,
+    /// Headers of rows that gave way to ours, since somebody looked.
+    gave_way: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +97,7 @@ impl Broker for MemoryBroker {
             encoder: self.encoder.clone(),
             desk: Mutex::default(),
             ready: Notify::new(),
+            gave_way: AtomicU64::new(0),
         });
         Box::pin(std::future::ready(Ok(publisher)))
     }
@@ -200,9 +204,10 @@ impl MemoryPublisher {
 
     fn record(&self, outbound: &Outbound) -> Record {
         let mut headers = Vec::new();
-        self.encoder.headers(outbound, &mut |name, value| {
+        let gave_way = self.encoder.headers(outbound, &mut |name, value| {
             headers.push((name.to_owned(), Bytes::copy_from_slice(value)));
         });
+        self.gave_way.fetch_add(gave_way.into(), Ordering::Relaxed);
         Record {
             key: outbound
                 .address
@@ -304,6 +309,7 @@ impl Publisher for MemoryPublisher {
         };
         Outlook {
             health,
+            gave_way: self.gave_way.swap(0, Ordering::Relaxed),
             ..Outlook::default()
         }
     }

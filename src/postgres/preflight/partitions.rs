@@ -111,7 +111,8 @@ impl Partitions {
         for name in &self.detached {
             let observed = format!("{schema}.{name} is detached: relays do not see its rows");
             let fix = format!(
-                "somebody detached it, and no relay drops it: rows of it may be unpublished. Attach it again: alter table {schema}.outbox \
+                "somebody detached it, and no relay drops it: rows of it may be unpublished. Attach it again: set \
+                 lock_timeout = '2s'; alter table {schema}.outbox \
                  attach partition {}.{} for values from (…) to (…);",
                 quoted(schema.name()),
                 quoted(name)
@@ -145,7 +146,8 @@ impl Partitions {
             let schema = quoted(schema.name());
             format!(
                 "relays make none, as writers would wait while outbox_default ({} MB) is read, seconds for each GB. In a \
-                 quiet moment, as the owner: create table {schema}.outbox_by_hand partition of {schema}.outbox for values \
+                 quiet moment, as the owner, again if it cannot have the lock: set lock_timeout = '2s'; create table \
+                 {schema}.outbox_by_hand partition of {schema}.outbox for values \
                  from (date_trunc('minute', now()) + interval '10 min') to (date_trunc('minute', now()) + interval \
                  '{hours} h');",
                 self.stray_bytes >> 20
@@ -182,7 +184,7 @@ impl Partitions {
             );
             let fix =
                 "twinbox status: start what is stopped, mend what is behind; a relay that is gone for good: twinbox \
-                       forget NAME"
+                       forget NAME; one that is partitioned itself, or in another schema, no relay drops: detach it by hand"
                     .to_owned();
             warn(observed, "settled by every relay, and dropped", fix);
         }
@@ -254,6 +256,16 @@ mod tests {
             },
         ] {
             assert_eq!(grades(Some(&weak), true), [Grade::Warn], "{weak:?}");
+            // Writers queue behind whoever waits for a lock.
+            let schema = Schema::new("twinbox").expect("a plain name");
+            for finding in findings(Some(&weak), &schema, Some(DAY)) {
+                let (fix, locks) = (&finding.fix, ["create table", "alter table"]);
+                let from = locks.iter().find_map(|lock| fix.find(lock));
+                assert!(
+                    from.is_none_or(|from| fix[..from].contains("set lock_timeout")),
+                    "{fix}"
+                );
+            }
         }
     }
 }

@@ -89,6 +89,20 @@ fn a_row_with_everything() {
 }
 
 #[test]
+fn headers_of_a_row_that_give_way_are_counted() {
+    let mut content = content(7, Some("k"), b"{}");
+    let own = ["ce_id", "TWINBOX-Position", "traceparent", "content-type", "id", "mine"];
+    content.headers = own.iter().map(|name| ((*name).into(), "forged".into())).collect();
+    content.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
+    let outbound = outbound(content, &[]);
+    // Debezium's router does not place headers of rows at all.
+    for (envelope, gave_way) in [(Envelope::CloudEvents, 3), (Envelope::Debezium, 0), (Envelope::Raw, 3)] {
+        let counted = Encoder::new(envelope, "/twinbox/orders").headers(&outbound, &mut |_, _| {});
+        assert_eq!(counted, gave_way, "{envelope:?}");
+    }
+}
+
+#[test]
 fn a_row_with_nothing() {
     for (envelope, name) in ENVELOPES {
         golden(&format!("{name}_bare"), &headers(envelope, &outbound(bare(), &[])));

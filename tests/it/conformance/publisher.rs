@@ -199,8 +199,10 @@ pub(crate) async fn p5_bytes_arrive_unchanged(subject: &impl Subject) {
     let mut whole = content(1, None, &[0, 0xff, b'\n', 0xfe, 0]);
     whole.key = Some(Key::from([0xc3, 0x28, 0].as_slice()));
     whole.traceparent = Some(trace.into());
+    let forged = ("Twinbox-Replay", "7");
     whole.headers = pairs
         .iter()
+        .chain([&forged])
         .map(|(name, value)| ((*name).into(), (*value).into()))
         .collect();
     let mut tombstone = content(2, Some(""), SMALL);
@@ -212,6 +214,9 @@ pub(crate) async fn p5_bytes_arrive_unchanged(subject: &impl Subject) {
         receipts.iter().all(|receipt| *receipt == Receipt::Durable),
         "{receipts:?}"
     );
+    // Our own names win, and that is counted.
+    assert_eq!(desk.publisher.outlook().gave_way, 1);
+    assert_eq!(desk.publisher.outlook().gave_way, 0);
     desk.close(Duration::from_secs(10)).await;
 
     let stored = subject.stored(&topic);
@@ -229,6 +234,7 @@ pub(crate) async fn p5_bytes_arrive_unchanged(subject: &impl Subject) {
     for (name, value) in pairs {
         assert_eq!(whole.header(name), Some(value.as_bytes()), "{name}");
     }
+    assert_eq!(whole.header(forged.0), None);
     // A null is no empty text: not as a key, not as a payload where the broker knows tombstones.
     assert_eq!(find(2).key.as_deref(), Some(&b""[..]));
     assert_eq!(find(3).key, None);

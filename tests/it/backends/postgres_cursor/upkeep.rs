@@ -1,6 +1,8 @@
 //! Upkeep of partitions where something is in its way: it goes on as far as it can, says what it could not do, and never
 //! costs a row.
 
+use std::time::Duration;
+
 use twinbox::contract::{StoreError, Tidied, Upkeep};
 use twinbox::postgres::migrate::Options;
 use twinbox::postgres::retention::Verb;
@@ -69,6 +71,80 @@ async fn what_can_never_be_detached_is_emptied_and_told() {
     rig.end().await;
 }
 
+/// Many rows that no partition took go all the same while the lock for detaching is not to be had.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_held_up_does_not_keep_the_default_partition_full() {
+    let Some(rig) = rig("upkeep_sweep").await else { return };
+    rig.partition(-3 * HOUR, -2 * HOUR).await;
+    rig.partition(-HOUR, HOUR).await;
+    let outbox = relay(&rig, "orders");
+    let (_lease, held, mut opened) = take(&outbox).await;
+    let retention = outbox.retention(&held);
+    rig.run(
+        "insert into twinbox.outbox (aggregatetype, aggregateid, type, created_at)
+         select 'order', 'k', 'created', '2026-01-01' from generate_series(1, 12000)",
+    )
+    .await;
+    let always = rig.database.owner().await;
+    always
+        .batch_execute("begin; lock table twinbox.outbox in row exclusive mode")
+        .await
+        .expect("open");
+    settle(&mut opened, 12_000).await;
+    write(&rig, &[("now", "1")]).await;
+    settle(&mut opened, 1).await;
+    let strays = "select count(*) from twinbox.outbox_default";
+    until("there is more to sweep", (&mut opened, &retention), async |step| {
+        step.held_up == Some(Verb::Detach) && step.more
+    })
+    .await;
+    assert!(rig.value::<i64>(strays).await > 0, "a step does not do it all");
+    let mut sweeps = 1;
+    while let Some(pause) = Upkeep::sweep(&retention).await.expect("swept") {
+        assert!(pause < retention.pace(), "{pause:?}");
+        sweeps += 1;
+    }
+    assert!(sweeps < 4, "{sweeps}");
+    assert_eq!(rig.value::<i64>(strays).await, 0);
+    rig.end().await;
+}
+
+/// A person may make pieces of pieces: what is in them counts, and they are theirs to detach.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_in_pieces_of_its_own_stays() {
+    let Some(rig) = rig("upkeep_pieces").await else { return };
+    let old = rig.partition(-3 * HOUR, -2 * HOUR).await;
+    rig.run(
+        "create table twinbox.outbox_pieces partition of twinbox.outbox for values from ('2026-01-01') to ('2026-01-02')
+           partition by range (created_at);
+         create table twinbox.outbox_piece partition of twinbox.outbox_pieces default;
+         create schema elsewhere;
+         create table elsewhere.outbox_there partition of twinbox.outbox for values from ('2026-01-02') to ('2026-01-03')",
+    )
+    .await;
+    let outbox = relay(&rig, "orders");
+    let (_lease, held, mut opened) = take(&outbox).await;
+    let retention = outbox.retention(&held);
+    write(&rig, &[("now", "1")]).await;
+    settle(&mut opened, 1).await;
+    let unread = "insert into twinbox.outbox (aggregatetype, aggregateid, type, created_at) values ('order', 'k', 'created', '2026-01-01')";
+    rig.run(unread).await;
+    until("what is ours goes", (&mut opened, &retention), async |_| {
+        !exists(&rig, &old).await
+    })
+    .await;
+    let step = retention.step().await.expect("a step");
+    assert_eq!((step.held_up, step.emptied), (None, 0));
+    let attached = "select count(*) from pg_inherits
+        where inhparent = 'twinbox.outbox'::regclass and inhrelid in ('twinbox.outbox_pieces'::regclass, 'elsewhere.outbox_there'::regclass)";
+    assert_eq!(rig.value::<i64>(attached).await, 2);
+    let settled = "select twinbox.partition_is_settled('outbox_pieces')";
+    assert!(!rig.value::<bool>(settled).await, "its row is not published");
+    let covered = "select count(*) from twinbox.outbox_partition where not plain and upper is not null";
+    assert_eq!(rig.value::<i64>(covered).await, 2, "no partition is made over them");
+    rig.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_is_taken_stops_nothing() {
     let Some(rig) = rig("upkeep_names").await else { return };
@@ -119,7 +195,11 @@ async fn one_that_cannot_be_dropped_is_told_and_stops_nothing() {
          create view public.mine as select from twinbox.outbox_20260101t000000_settled",
     )
     .await;
-    let outbox = relay(&rig, "orders");
+    // Partitions of minutes: none of those made begins before they are counted.
+    let outbox = rig.also(|options| {
+        options.retention = Some(Duration::from_secs(3600));
+        options.partitions = true;
+    });
     let (_lease, held, _opened) = take(&outbox).await;
     let retention = outbox.retention(&held);
     retention.step().await.expect("the other one goes");
@@ -161,6 +241,11 @@ async fn a_large_default_partition_is_waited_for_only_where_writers_write_there(
     assert!(
         !rig.value::<bool>("select twinbox.make_partition()").await,
         "they would wait while it is read"
+    );
+    rig.partition(2 * HOUR, 3 * HOUR).await;
+    assert!(
+        !rig.value::<bool>("select twinbox.make_partition()").await,
+        "there is one, but not for now"
     );
     rig.partition(-HOUR, HOUR).await;
     assert!(

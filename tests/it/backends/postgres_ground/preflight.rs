@@ -172,6 +172,9 @@ async fn partitions_are_looked_at() {
     let past =
         "create table twinbox.outbox_a partition of twinbox.outbox for values from ('2026-01-01') to ('2026-01-02');
         create table twinbox.outbox_b partition of twinbox.outbox for values from ('2026-01-02') to ('2026-01-03');
+        create table twinbox.outbox_pieces partition of twinbox.outbox for values from ('2026-01-03') to ('2026-01-04')
+          partition by range (created_at);
+        create table twinbox.outbox_by_hand ();
         insert into twinbox.outbox (aggregatetype, type, created_at) values ('a', 't', '2026-01-02 12:00Z')";
     owner.batch_execute(past).await.expect("made");
     let open = "begin; set local application_name = 'shop'; insert into twinbox.outbox (aggregatetype, type) values ('a', 't')";
@@ -180,7 +183,8 @@ async fn partitions_are_looked_at() {
     for word in [
         "past and empty partitions of twinbox.outbox that are still there: 1",
         " (shop)",
-        "partitions of twinbox.outbox that should long be gone: 1",
+        "partitions of twinbox.outbox that should long be gone: 2",
+        "outbox_by_hand is detached",
     ] {
         assert!(seen.contains(word), "{seen}");
     }
