@@ -122,6 +122,26 @@ revoke execute on function {schema}.partition_is_settled(text) from public;
 
 comment on function {schema}.partition_is_settled(text) is 'twinbox: whether every row of a partition of the outbox is settled for every relay and old enough';
 
+-- The oldest partition whose time has passed and of which nothing is needed any more; one with rows, if asked. Or null.
+create function {schema}.past_partition(filled boolean) returns text
+language sql volatile
+set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO'
+as $function$
+  select p.partition::text
+  from {schema}.outbox_partition p
+  where case
+      when p.attached and p.plain and p.upper <= clock_timestamp()
+        then (not filled or pg_relation_size(format('{schema}.%I', p.partition)::regclass) > 0)
+          and {schema}.partition_is_settled(p.partition)
+    end
+  order by p.upper
+  limit 1
+$function$;
+revoke execute on function {schema}.past_partition(boolean) from public;
+
+comment on function {schema}.past_partition(boolean) is 'twinbox: the oldest partition of the outbox that is past and settled; or null';
+
 -- Detaches one partition whose time has passed and of which nothing is needed any more; its new name, or null. The name
 -- says that it may be dropped: one that somebody else detached is left alone.
 --
@@ -144,11 +164,7 @@ begin
   if not pg_try_advisory_xact_lock('{schema}.outbox'::regclass::oid::int, 0) then
     return null;
   end if;
-  select p.partition into name
-  from {schema}.outbox_partition p
-  where case when p.attached and p.plain and p.upper <= clock_timestamp() then {schema}.partition_is_settled(p.partition) end
-  order by p.upper
-  limit 1;
+  name := {schema}.past_partition(false);
   if name is null then
     return null;
   end if;
@@ -189,14 +205,7 @@ begin
   if not pg_try_advisory_xact_lock('{schema}.outbox'::regclass::oid::int, 0) then
     return null;
   end if;
-  select p.partition into name
-  from {schema}.outbox_partition p
-  where case
-      when p.attached and p.plain and p.upper <= clock_timestamp()
-        then pg_relation_size(format('{schema}.%I', p.partition)::regclass) > 0 and {schema}.partition_is_settled(p.partition)
-    end
-  order by p.upper
-  limit 1;
+  name := {schema}.past_partition(true);
   if name is null then
     return null;
   end if;

@@ -4,7 +4,8 @@
 -- of partitions.
 --
 -- emptied: past and without a row, and still there: only the lock for detaching is missing. overdue: past for longer than
--- $2 seconds, with rows, or not plain, which relays leave alone. holders: whose transactions are in the way of that lock just now, our own left out, which are short.
+-- $2 seconds, with rows, or not plain, which relays leave alone. holders: whose transactions are in the way of that lock
+-- just now, our own left out, which are short.
 select
   extract(epoch from max(p.upper) - clock_timestamp())::float8 as ahead,
   coalesce(max(pg_stat_get_live_tuples(p.oid)) filter (where p.kind = 'default'), 0)::bigint as strays,
