@@ -55,6 +55,7 @@ pub mod config;
 pub mod contract;
 pub mod delivery;
 pub mod fault;
+pub mod flow;
 pub mod message;
 pub mod operate;
 pub mod postgres;

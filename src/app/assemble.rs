@@ -10,8 +10,9 @@ use crate::config::{self, Environment, OnReject, RelayConfig, Require, Retention
 use crate::contract::Broker;
 use crate::delivery::guarantee::{self, Facts, Guarantee, Level};
 use crate::delivery::{RestPolicy, Router};
+use crate::flow::{self, DeadLetter, Settings};
 use crate::postgres::{Connector, PostgresOutbox, RelayOptions, Schema, Session, Start, Target};
-use crate::relay::{self, DeadLetter, Engine, Pulses, Settings};
+use crate::relay::{Engine, Pulses};
 use crate::telemetry::{Meters, Spans};
 
 /// One relay of a configuration, and where its secrets are looked up.
@@ -187,9 +188,9 @@ impl Configured<'_> {
                 attempts_max: retry.attempts,
             },
             on_reject: match on_reject {
-                OnReject::Park => relay::OnReject::Park,
-                OnReject::DeadLetter => relay::OnReject::DeadLetter,
-                OnReject::Halt => relay::OnReject::Halt,
+                OnReject::Park => flow::OnReject::Park,
+                OnReject::DeadLetter => flow::OnReject::DeadLetter,
+                OnReject::Halt => flow::OnReject::Halt,
             },
             router: Router::new(route.clone()),
             dead_letter: Some(DeadLetter {

@@ -10,7 +10,8 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::relay::{LastError, Loss, RelayState, Status};
+use crate::flow::{LastError, Loss};
+use crate::relay::{RelayState, Status};
 
 /// The version of the document's shape; grows when a field changes its meaning or goes.
 pub const VERSION: u32 = 1;

@@ -81,7 +81,8 @@ mod tests {
     use jiff::Timestamp;
 
     use crate::app::status::Document;
-    use crate::relay::{LastError, Loss, RelayState, Status};
+    use crate::flow::{LastError, Loss};
+    use crate::relay::{RelayState, Status};
 
     fn relay(state: RelayState, age: Option<u64>) -> Status {
         Status {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Envelope;
-use crate::contract::Broker;
+use crate::contract::{Broker, Subscriber};
 use crate::delivery::{Capabilities, Failure};
 use crate::setting::{BackendConfig, Settings};
 
@@ -24,6 +24,51 @@ pub struct Backend {
     pub capabilities: Capabilities,
     /// Prepares a connection; does no I/O. Fails when the settings do not fit.
     pub open: fn(&Settings, OpenContext) -> Result<Arc<dyn Broker>, Failure>,
+    /// Prepares a subscription, where it can be consumed from; does no I/O. Fails when the settings do not fit.
+    pub subscribe: Option<fn(&Settings, SubscribeContext) -> Result<Arc<dyn Subscriber>, Failure>>,
+}
+
+/// Which envelope a consumer reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reads {
+    /// The first that fits: `CloudEvents`, Debezium's router, else the message as it is.
+    #[default]
+    Auto,
+    /// This one; what does not fit is malformed.
+    Only(Envelope),
+}
+
+/// What a message is remembered by.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum DedupeBy {
+    /// The event's id.
+    #[default]
+    Id,
+    /// The value of that header.
+    Header(String),
+    /// The scalar at that JSON pointer (RFC 6901) into the payload.
+    Payload(String),
+}
+
+/// Who subscribes to a broker, and within which limits.
+#[derive(Clone)]
+pub struct SubscribeContext {
+    /// The consumer's name; the default of the group's.
+    pub name: String,
+    /// Which envelope is read.
+    pub reads: Reads,
+    /// What a message is remembered by.
+    pub dedupe: DedupeBy,
+    /// Whether equal ids of two topics are two messages (`dedupe.scope: topic`).
+    pub per_topic: bool,
+    /// Most messages in memory at once (`limits.in_flight`).
+    pub in_flight: usize,
+    /// Most bytes in memory at once (`limits.bytes`).
+    pub bytes: usize,
+    /// How long a drain may take (`drain.deadline`): bounds what a revoked stream waits for.
+    pub drain: Duration,
+    /// Where secrets are looked up, at each connect.
+    pub environment: Environment,
 }
 
 /// Who opens a broker, and within which limits.
@@ -54,6 +99,17 @@ impl fmt::Debug for OpenContext {
             .field("in_flight", &self.in_flight)
             .field("bytes", &self.bytes)
             .field("stall", &self.stall)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SubscribeContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubscribeContext")
+            .field("name", &self.name)
+            .field("reads", &self.reads)
+            .field("dedupe", &self.dedupe)
+            .field("per_topic", &self.per_topic)
             .finish_non_exhaustive()
     }
 }

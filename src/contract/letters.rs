@@ -25,7 +25,7 @@ pub struct Park {
     /// What happened to the head.
     pub failure: Arc<Failure>,
     /// All messages of the lane, head first.
-    pub positions: Vec<Position>,
+    pub messages: Vec<Message>,
 }
 
 /// Messages that arrived behind a blocked lane.
@@ -34,7 +34,7 @@ pub struct Append {
     /// The lane.
     pub lane: LaneName,
     /// The messages, in order.
-    pub positions: Vec<Position>,
+    pub messages: Vec<Message>,
 }
 
 /// One transaction of the store.
@@ -128,6 +128,26 @@ pub struct LetterCounts {
     pub scheduled: u64,
     /// Letters that went to a dead-letter destination.
     pub dead: u64,
+}
+
+// === impl Park ===
+
+impl Park {
+    /// Where its messages stand.
+    #[must_use]
+    pub fn positions(&self) -> Vec<Position> {
+        self.messages.iter().map(|message| message.position).collect()
+    }
+}
+
+// === impl Append ===
+
+impl Append {
+    /// Where its messages stand.
+    #[must_use]
+    pub fn positions(&self) -> Vec<Position> {
+        self.messages.iter().map(|message| message.position).collect()
+    }
 }
 
 /// The stored messages of blocked lanes.

@@ -5,21 +5,29 @@
 
 mod broker;
 mod destinations;
+mod handler;
+mod inbox;
 mod lease;
 mod letters;
 mod outbox;
 mod outlook;
+mod processor;
 mod publisher;
 mod source;
+mod subscription;
 
 pub use broker::{Broker, Finding, Grade, Rejection, RejectionHeaders};
 pub use destinations::Destinations;
+pub use handler::{Attempt, Handler, Outcome};
+pub use inbox::{Assumed, Burial, Claim, Fence, Identity, Inbox, Known, Memory};
 pub use lease::{Held, Lease};
 pub use letters::{Append, CloseRun, DueLane, Kept, Letter, LetterCounts, LetterId, LetterStore, Next, Park, StoreRun};
 pub use outbox::{Opened, Outbox, Tidied, Upkeep};
 pub use outlook::{Health, Incident, Outlook, Remembered};
+pub use processor::{Capacity, Processed, Processor, Work};
 pub use publisher::{Answer, Outbound, Publisher, Receipt, Ticket};
 pub use source::{Backlog, Page, Progress, Room, Source};
+pub use subscription::{Begin, Fate, Happening, Lag, Start, Stream, StreamError, StreamName, Subscriber, Subscription};
 
 /// The future of a trait method: boxed, because engines stay free of type parameters.
 pub type Boxed<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

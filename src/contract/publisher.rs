@@ -20,6 +20,8 @@ pub struct Outbound {
     pub message: Message,
     /// Where it is sent.
     pub address: Address,
+    /// Which attempt this is, of those that counted: 1 at first.
+    pub attempt: u32,
 }
 
 /// What became of one message.

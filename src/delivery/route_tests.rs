@@ -21,6 +21,7 @@ fn message(key: Option<&str>, headers: &[(&str, &str)]) -> Message {
         traceparent: None,
         occurred_at: jiff::Timestamp::UNIX_EPOCH,
         replay: None,
+        origin: None,
     })
 }
 

@@ -1,4 +1,4 @@
-//! One outbox row on its way.
+//! A message on its way: an outbox row, or what a broker delivered of one.
 //!
 //! Promises: cheap to clone (one reference count); the payload is the row's bytes, never parsed or re-written.
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Headers, Key, Position};
+use super::{Headers, Key, Origin, Position};
 
 /// What the bookkeeping of one message costs beside its bytes; part of the memory budget.
 const OVERHEAD_BYTES: usize = 256;
@@ -43,6 +43,8 @@ pub struct Content {
     pub occurred_at: Timestamp,
     /// Replay epoch: absent on a first publication, 0 = released or skip-done (DESIGN §12, `twinbox-replay`).
     pub replay: Option<u32>,
+    /// What only a message has that a broker delivered; none for a row of an outbox.
+    pub origin: Option<Box<Origin>>,
 }
 
 /// The payload, or why it is not here.

@@ -5,9 +5,11 @@
 mod envelope;
 mod headers;
 mod key;
+mod origin;
 mod position;
 
 pub use envelope::{Body, Content, ContentType, Message};
 pub use headers::{Headers, ODD_HEADERS};
 pub use key::Key;
+pub use origin::{IDS, Origin, uuid_of};
 pub use position::{ParsePositionError, Position};

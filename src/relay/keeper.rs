@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::run::{alive, now};
 use crate::contract::{Lease, StoreError};
+use crate::flow::clock::{alive, now};
 use crate::telemetry::Pulse;
 
 /// How long giving up may take; the lease ends by itself otherwise.

@@ -9,20 +9,18 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::census::{self, Census};
-use super::event::{Effect, Event};
 use super::keeper::{Keeper, Trust};
 use super::lookout::{Lookout, Remembering};
 use super::reader::{Ask, Reader, Told};
-use super::run::{Control, Engine, beating, moment, now, tell_failure, tell_store_error, wall_clock};
-use super::state::State;
+use super::run::{Control, Engine, tell_failure, tell_store_error};
 use super::status::RelayState;
-use super::step::step;
 use super::tell::tell;
 use super::traced::Traced;
 use super::upkeep::Upkeeper;
 use crate::contract::{Answer, Boxed, Held, LetterCounts, LetterStore, Opened, Outbound, Publisher, StoreError};
 use crate::delivery::Failure;
+use crate::flow::clock::{beating, moment, now, wall_clock};
+use crate::flow::{Census, Effect, Event, State, by_state, step};
 use crate::telemetry::{self, Running};
 
 /// How often `/status` is renewed under load.
@@ -275,7 +273,7 @@ impl Term<'_> {
             Ok(counts) => {
                 self.control
                     .status
-                    .send_modify(|status| status.letters = census::by_state(counts));
+                    .send_modify(|status| status.letters = by_state(counts));
                 self.happened(Event::Counted(counts.lanes));
             }
             // Whoever works with the database tells that it is away.

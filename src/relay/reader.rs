@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::run::{Engine, alive, now, wall_clock};
+use super::run::Engine;
 use crate::contract::{Backlog, Page, Progress, Room, Source, StoreError};
+use crate::flow::clock::{alive, now, wall_clock};
 use crate::telemetry::{Meters, Spans};
 
 /// At most one reading, one confirm, one probe and one idle wait are asked for at a time.

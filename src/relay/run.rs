@@ -1,4 +1,4 @@
-//! The relay's life: standby, leading, leaving; the only file of the engine that knows clock, chance and tasks.
+//! The relay's life: standby, leading, leaving; standing by between terms.
 //!
 //! Promises: an engine never ends because of an outage; it ends drained, or halted with a sentence for a person. What was
 //! handed over is answered or purged before the lease is given up, and the lease is given up last.
@@ -10,27 +10,22 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::keeper::{self, Keeper};
 use super::lead::{self, Left};
 use super::pulses::Pulses;
-use super::state::Settings;
-use super::status::{LastError, Loss, RelayState, Status};
+use super::status::{RelayState, Status};
 use crate::contract::{Broker, Held, Lease, Outbox, StoreError};
-use crate::delivery::{Failure, FailureKind, Moment};
-use crate::telemetry::{Meters, Pulse, Running, Spans};
+use crate::delivery::{Failure, FailureKind};
+use crate::flow::clock::{backoff, beating, now, wall_clock};
+use crate::flow::{LastError, Loss, Settings};
+use crate::telemetry::{Meters, Running, Spans};
 
 /// How often a standby tries for the lease: half of what a hand-over may take after the leader's session is gone.
 const STANDBY_EVERY: Duration = Duration::from_millis(500);
-/// Waits between attempts while the database is away.
-const AWAY_FIRST: Duration = Duration::from_millis(100);
-/// The longest of them.
-const AWAY_MAX: Duration = Duration::from_secs(5);
-
-/// How often who waits for the outside beats.
-const BEAT: Duration = Duration::from_secs(1);
+/// The first and the longest wait between attempts while the database is away.
+const AWAY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// What a relay needs of the world.
 pub struct Engine {
@@ -92,11 +87,11 @@ pub async fn run(engine: Engine, mut control: Control) -> Outcome {
         let left = lead::lead(&engine, &mut control, (&held, &keeper, &turns)).await;
         match beating(&turns, leave(&engine, &control, left, keeper)).await {
             Some(outcome) => return outcome,
-            None if began.elapsed() < AWAY_MAX => failures = failures.saturating_add(1),
+            None if began.elapsed() < AWAY.1 => failures = failures.saturating_add(1),
             None => failures = 0,
         }
         if failures > 0 {
-            beating(&turns, pause(&mut control, backoff(failures))).await;
+            beating(&turns, pause(&mut control, backoff(failures, AWAY))).await;
         }
     }
 }
@@ -160,7 +155,7 @@ async fn stand_by(engine: &Engine, turns: &Running, control: &mut Control) -> Op
             Err(error) => {
                 failures = failures.saturating_add(1);
                 tell_store_error(engine, control, &error);
-                backoff(failures)
+                backoff(failures, AWAY)
             }
         };
         beating(turns, pause(control, wait)).await;
@@ -187,11 +182,6 @@ async fn pause(control: &mut Control, wait: Duration) {
     let asked = control.drain.wait_for(|drain| *drain);
     // A closed channel means that nobody can ask any more: then time alone ends the pause.
     let _ = tokio::time::timeout(wait, asked).await;
-}
-
-fn backoff(failures: u32) -> Duration {
-    let ceiling = AWAY_FIRST.saturating_mul(1 << failures.min(10)).min(AWAY_MAX);
-    ceiling / 2 + ceiling.mul_f64(f64::from(u32::try_from(random() >> 33).unwrap_or_default()) / f64::from(u32::MAX))
 }
 
 /// Says a store's error once, and keeps it where `/status` shows it.
@@ -257,46 +247,6 @@ pub(super) fn tell_broker_back(engine: &Engine, control: &Control) {
         status.ready = true;
         status.last_error = None;
     });
-}
-
-/// Waits for something outside: beats as long as it is polled.
-pub(super) async fn beating<T>(running: &Running, outside: impl Future<Output = T>) -> T {
-    let mut outside = std::pin::pin!(outside);
-    loop {
-        running.beat(now());
-        if let Ok(answer) = tokio::time::timeout(BEAT, &mut outside).await {
-            return answer;
-        }
-    }
-}
-
-/// The whole life of a task whose every wait is for something outside.
-pub(super) async fn alive<T>(pulse: Pulse, task: impl Future<Output = T>) -> T {
-    beating(&pulse.running(now()), task).await
-}
-
-/// Time and chance for one step.
-pub(super) fn moment() -> Moment {
-    Moment {
-        now: now(),
-        random: random(),
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the engine's one clock")]
-pub(super) fn now() -> Instant {
-    Instant::now()
-}
-
-/// What people's clocks show: for `/status` and for the age of messages, never for a decision.
-#[expect(clippy::disallowed_methods, reason = "the engine's one wall clock")]
-pub(super) fn wall_clock() -> Timestamp {
-    Timestamp::now()
-}
-
-/// A draw from the process's random source: a version-4 UUID has 122 random bits, the low ones among them.
-fn random() -> u64 {
-    uuid::Uuid::new_v4().as_u64_pair().1 ^ uuid::Uuid::new_v4().as_u64_pair().0
 }
 
 impl std::fmt::Debug for Engine {

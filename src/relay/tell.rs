@@ -5,10 +5,10 @@
 
 use tokio::sync::watch;
 
-use super::event::Notice;
 use super::run::last_error;
 use super::status::Status;
 use crate::delivery::{Destination, verdict};
+use crate::flow::Notice;
 
 /// Tells.
 pub(super) fn tell(relay: &str, status: &watch::Sender<Status>, notice: &Notice) {

@@ -36,6 +36,7 @@ fn message(number: usize, traceparent: Option<String>) -> Message {
         traceparent: traceparent.map(Into::into),
         occurred_at: Timestamp::UNIX_EPOCH,
         replay: None,
+        origin: None,
     })
 }
 
@@ -48,6 +49,7 @@ fn outbound(message: Message, topic: &str) -> Outbound {
     Outbound {
         ticket: Ticket(message.position.minor),
         message,
+        attempt: 1,
         address: Address {
             destination: std::iter::once(topic).collect(),
             key: None,

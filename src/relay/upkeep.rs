@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
-use super::run::{Engine, alive, now, wall_clock};
+use super::run::Engine;
 use crate::contract::{StoreError, Tidied, Upkeep};
 use crate::delivery::{Failure, FailureKind};
+use crate::flow::clock::{alive, now, wall_clock};
 
 /// After a step that failed: deleting late harms nobody.
 const AGAIN: Duration = Duration::from_secs(5);

@@ -14,10 +14,13 @@ const FLOORS: &[(&str, &str)] = &[
     ("delivery", "message"),
     ("contract", "message delivery"),
     ("telemetry", "message contract"),
-    ("relay", BELOW_FOUR),
-    ("operate", BELOW_FOUR),
+    ("flow", BELOW_FLOW),
+    ("relay", BELOW_ENGINE),
+    ("consumer", BELOW_ENGINE),
+    ("operate", BELOW_ENGINE),
     ("postgres", BELOW_FOUR),
     ("broker", BELOW_FOUR),
+    ("handler", BELOW_FOUR),
     ("config", "message setting delivery contract telemetry"),
     ("app", BELOW_SEVEN),
     ("cli", BELOW_SEVEN),
@@ -26,14 +29,22 @@ const FLOORS: &[(&str, &str)] = &[
     ("fault", ""),
 ];
 /// `point` is the macro of `fault`.
+const BELOW_FLOW: &str = "message setting delivery contract telemetry fault point";
+const BELOW_ENGINE: &str = "message setting delivery contract telemetry flow fault point";
 const BELOW_FOUR: &str = "message setting delivery contract telemetry fault point";
-const BELOW_SEVEN: &str =
-    "message setting delivery contract telemetry fault point relay operate postgres broker config app";
+const BELOW_SEVEN: &str = "message setting delivery contract telemetry flow fault point relay consumer operate postgres broker handler config app";
 
 /// Floors 0 and 1, and an engine but its shells.
-const PURE: &[&str] = &["src/message/", "src/delivery/", "src/relay/"];
+const PURE: &[&str] = &[
+    "src/message/",
+    "src/delivery/",
+    "src/flow/",
+    "src/relay/",
+    "src/consumer/",
+];
 /// The files of an engine that wait, read the clock and spawn. A new one is a decision: it is named here.
 const SHELLS: &[&str] = &[
+    "src/flow/clock.rs",
     "src/relay/run.rs",
     "src/relay/lead.rs",
     "src/relay/lookout.rs",
@@ -58,7 +69,9 @@ const NEUTRAL: &[&str] = &[
     "src/message/",
     "src/delivery/",
     "src/contract/",
+    "src/flow/",
     "src/relay/",
+    "src/consumer/",
     "src/operate/",
 ];
 /// What all brokers have in common: the table's types, the envelope, what a dead letter says.
@@ -222,7 +235,7 @@ mod tests {
             ("src/delivery/lanes.rs", "use super::super::contract::Source;"),
             (
                 "src/delivery/lanes.rs",
-                "mod tests { use super::super::super::relay::step; }",
+                "mod tests { use super::super::super::flow::step; }",
             ),
             ("src/delivery/rest.rs", "use crate::setting::Span;"),
             ("src/contract/mod.rs", "fn f() { crate::telemetry::names::BACKLOG; }"),
@@ -256,11 +269,11 @@ mod tests {
             ),
             ("src/setting/mod.rs", "use crate::message::Key; use serde::Deserialize;"),
             (
-                "src/relay/step.rs",
+                "src/flow/step.rs",
                 "use crate::{message, setting, delivery, contract, telemetry}; use super::state;",
             ),
             (
-                "src/relay/step.rs",
+                "src/flow/step.rs",
                 "mod tests { use super::*; use super::super::event::Event; }",
             ),
             (
@@ -301,7 +314,7 @@ mod tests {
             "crate::point!(\"here\");",
         ] {
             assert_eq!(found("src/delivery/lanes.rs", text), 1, "{text}");
-            assert_eq!(found("src/relay/step.rs", text), 1, "{text}");
+            assert_eq!(found("src/flow/step.rs", text), 1, "{text}");
             assert_eq!(found("src/relay/run.rs", text), 0, "{text}");
         }
         assert_eq!(found("src/delivery/lanes.rs", "use std::time::Instant;"), 0);
@@ -317,10 +330,10 @@ mod tests {
     #[test]
     fn a_vendor_above_its_folder_is_found() {
         let found = |path: &str, text: &str| super::vendors(&Source::new(path, text)).len();
-        assert_eq!(found("src/relay/step.rs", "if broker.is_kafka() {}"), 1);
+        assert_eq!(found("src/flow/step.rs", "if broker.is_kafka() {}"), 1);
         assert_eq!(found("src/contract/publisher.rs", "enum Kind { RabbitMq }"), 1);
         assert_eq!(
-            found("src/relay/step.rs", "// Kafka keeps order here.\nlet x = \"kafka\";"),
+            found("src/flow/step.rs", "// Kafka keeps order here.\nlet x = \"kafka\";"),
             0
         );
         assert_eq!(found("src/broker/kafka/mod.rs", "struct KafkaPublisher;"), 0);

@@ -11,8 +11,9 @@ use super::*;
 use crate::app::drain::Phase;
 use crate::contract::Boxed;
 use crate::delivery::{Failure, FailureKind};
+use crate::flow::LastError;
 use crate::operate::letters::{Change, Count, Detail, Entry, Selection, Verb};
-use crate::relay::{LastError, RelayState, Status};
+use crate::relay::{RelayState, Status};
 use crate::telemetry::Meters;
 
 const TOKEN: &str = "open-sesame";

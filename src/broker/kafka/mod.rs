@@ -46,4 +46,5 @@ pub const BACKEND: Backend = Backend {
         tombstones: true,
     },
     open: |settings, context| Ok(Arc::new(publisher::KafkaBroker::open(settings, context)?)),
+    subscribe: None,
 };

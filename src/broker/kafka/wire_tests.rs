@@ -19,6 +19,7 @@ fn outbound(body: Body, headers: &[(&str, &str)]) -> Outbound {
         .collect();
     Outbound {
         ticket: Ticket(1),
+        attempt: 1,
         message: Message::from(Content {
             position: Position::new(1, 2, 3),
             id: Uuid::from_u128(1),
@@ -31,6 +32,7 @@ fn outbound(body: Body, headers: &[(&str, &str)]) -> Outbound {
             traceparent: None,
             occurred_at: "2026-11-23T10:00:00Z".parse().unwrap(),
             replay: None,
+            origin: None,
         }),
         address: Address {
             destination: ["t"].into_iter().collect(),

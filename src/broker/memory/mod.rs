@@ -30,4 +30,5 @@ pub const BACKEND: Backend = Backend {
         let cluster = Cluster::named(&context.name);
         Ok(Arc::new(MemoryBroker::new(cluster, &context)))
     },
+    subscribe: None,
 };

@@ -207,6 +207,7 @@ mod tests {
             traceparent: None,
             occurred_at: jiff::Timestamp::UNIX_EPOCH,
             replay: None,
+            origin: None,
         })
     }
 

@@ -106,6 +106,7 @@ impl Columns {
             traceparent: row.try_get::<_, Option<&str>>(7)?.map(Into::into),
             occurred_at: row.try_get::<_, Stamp>(8)?.0,
             replay: None,
+            origin: None,
         };
         Ok(Fetched { seq, content, deferred })
     }

@@ -130,6 +130,7 @@ impl RelayLetters {
             traceparent: row.try_get::<_, Option<&str>>(8)?.map(Into::into),
             occurred_at: row.try_get::<_, Option<Stamp>>(9)?.map(|at| at.0).unwrap_or_default(),
             replay: Some(0),
+            origin: None,
         };
         Ok(Letter {
             id: LetterId(row.try_get(0)?),

@@ -11,7 +11,7 @@ use super::failure::Failures;
 use super::{Attempts, Client, RelayLetters};
 use crate::contract::{Kept, Progress, StoreError, StoreRun};
 use crate::delivery::LaneName;
-use crate::message::Position;
+use crate::message::Message;
 use crate::postgres::answer::away;
 use crate::postgres::fence::Fence;
 use crate::postgres::progress::Change;
@@ -27,8 +27,8 @@ struct Stored<'a> {
 // === impl Stored ===
 
 impl<'a> Stored<'a> {
-    fn push(&mut self, lane: &'a LaneName, positions: &[Position]) {
-        for position in positions {
+    fn push(&mut self, lane: &'a LaneName, messages: &[Message]) {
+        for position in messages.iter().map(|message| message.position) {
             self.lanes.push(lane.as_str());
             self.places.push(position.place());
             self.seqs.push(position.minor.cast_signed());
@@ -124,15 +124,15 @@ impl RelayLetters {
         let mut stored = Stored::default();
         let (mut heads, mut attempts, mut failures) = (Vec::new(), Vec::new(), Failures::default());
         for park in &run.parks {
-            stored.push(&park.lane, &park.positions);
-            if let Some(head) = park.positions.first() {
+            stored.push(&park.lane, &park.messages);
+            if let Some(head) = park.messages.first().map(|head| head.position).as_ref() {
                 heads.push(head.minor.cast_signed());
                 attempts.push(park.attempts.cast_signed());
                 failures.push(&park.failure);
             }
         }
         for append in run.appends.iter().filter(|append| !live.contains(&append.lane)) {
-            stored.push(&append.lane, &append.positions);
+            stored.push(&append.lane, &append.messages);
         }
         transaction
             .execute(
@@ -177,9 +177,7 @@ impl RelayLetters {
 fn left_by(run: &StoreRun, live: &[LaneName]) -> Progress {
     let mut progress = run.progress.clone();
     let unsettled = run.appends.iter().filter(|append| live.contains(&append.lane));
-    progress
-        .rest
-        .extend(unsettled.flat_map(|append| append.positions.iter().copied()));
+    progress.rest.extend(unsettled.flat_map(|append| append.positions()));
     progress.rest.sort_unstable();
     progress.rest.dedup();
     progress

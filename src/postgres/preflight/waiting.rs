@@ -92,5 +92,6 @@ fn message(row: &Row) -> Message {
         traceparent: None,
         occurred_at: Timestamp::UNIX_EPOCH,
         replay: None,
+        origin: None,
     })
 }

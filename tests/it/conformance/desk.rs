@@ -40,6 +40,7 @@ pub(crate) fn content(n: u64, key: Option<&str>, payload: &[u8]) -> Content {
         traceparent: None,
         occurred_at: "2026-11-23T10:00:00.5Z".parse().expect("a time"),
         replay: None,
+        origin: None,
     }
 }
 
@@ -86,6 +87,7 @@ impl Desk {
             let ticket = Ticket(ticket);
             Outbound {
                 ticket,
+                attempt: 1,
                 message,
                 address,
             }
@@ -198,5 +200,6 @@ fn copy(content: &Content) -> Content {
         traceparent: content.traceparent.clone(),
         occurred_at: content.occurred_at,
         replay: content.replay,
+        origin: None,
     }
 }

@@ -52,6 +52,7 @@ fn outbound(content: Content, headers: &[(&str, &str)]) -> Outbound {
     let headers: Vec<(Box<str>, Box<str>)> = headers.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
     Outbound {
         ticket: Ticket(1),
+        attempt: 1,
         address: Address {
             destination: ["order.events"].into_iter().collect(),
             key: message.key.clone(),

@@ -32,14 +32,14 @@ fn park(key: &str, messages: &[&Message], due: Option<Duration>) -> Park {
         due,
         attempts: 1,
         failure: failure(),
-        positions: messages.iter().map(|message| message.position).collect(),
+        messages: messages.iter().map(|message| (*message).clone()).collect(),
     }
 }
 
 fn append(key: &str, messages: &[&Message]) -> Append {
     Append {
         lane: lane(key),
-        positions: messages.iter().map(|message| message.position).collect(),
+        messages: messages.iter().map(|message| (*message).clone()).collect(),
     }
 }
 

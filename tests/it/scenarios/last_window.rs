@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use twinbox::contract::{Answer, Page, Receipt};
 use twinbox::delivery::{Moment, RestPolicy, Route, Router, Template, TemplateUse};
+use twinbox::flow::{Effect, Event, OnReject, Settings, State, step};
 use twinbox::message::{Body, Content, ContentType, Headers, Message, Position};
-use twinbox::relay::{Effect, Event, OnReject, Settings, State, step};
 
 struct Bench {
     state: State,
@@ -72,6 +72,7 @@ impl Bench {
                 traceparent: None,
                 occurred_at: jiff::Timestamp::UNIX_EPOCH,
                 replay: None,
+                origin: None,
             })
         });
         Page {

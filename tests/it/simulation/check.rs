@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use twinbox::contract::{Answer, Kept, Outbound, Page, Progress, Receipt, StoreRun, Ticket};
 use twinbox::delivery::{Cause, FailureKind, LaneName};
+use twinbox::flow::{Effect, Event, State};
 use twinbox::message::{Body, Position};
-use twinbox::relay::{Effect, Event, State};
 
 use super::clock::{SECOND, Time};
 use super::faults::Shape;
@@ -105,7 +105,7 @@ impl View {
                 self.desk_failed_at = around.now;
             }
             Event::Drain => self.draining = true,
-            Event::Trusted(_) | Event::Counted(_) | Event::Tick => {}
+            Event::Trusted(_) | Event::Counted(_) | Event::Width(_) | Event::OthersFlow(_) | Event::Tick => {}
         }
     }
 
@@ -141,12 +141,12 @@ impl View {
     fn stored(&mut self, kept: &Kept) {
         self.desk_is_out = false;
         let Some(run) = self.store.take() else { return };
-        let parks = run.parks.iter().map(|park| (&park.lane, &park.positions));
-        let appends = run.appends.iter().map(|append| (&append.lane, &append.positions));
+        let parks = run.parks.iter().map(|park| (&park.lane, park.positions()));
+        let appends = run.appends.iter().map(|append| (&append.lane, append.positions()));
         for (lane, positions) in parks.chain(appends) {
             if !kept.live.contains(lane) {
                 for position in positions {
-                    self.open.remove(position);
+                    self.open.remove(&position);
                 }
             }
         }
@@ -308,15 +308,15 @@ impl View {
         self.demand(!self.confirm_is_out, || "two writes of the progress at once".to_owned());
         let mut storing = BTreeSet::new();
         for park in &run.parks {
-            self.whole(&park.lane, &park.positions, around);
-            storing.extend(park.positions.iter().copied());
+            self.whole(&park.lane, &park.positions(), around);
+            storing.extend(park.positions());
             if park.cause == Cause::Rejected {
                 self.rejected(park, around);
             }
         }
         for append in &run.appends {
-            self.whole(&append.lane, &append.positions, around);
-            storing.extend(append.positions.iter().copied());
+            self.whole(&append.lane, &append.positions(), around);
+            storing.extend(append.positions());
         }
         self.progress(&run.progress, &storing);
         self.store = Some(run.clone());
@@ -345,7 +345,7 @@ impl View {
         if matches!(park.failure.kind, FailureKind::Message | FailureKind::Rejected) {
             return;
         }
-        let lane = around.source.lane(park.positions[0].minor);
+        let lane = around.source.lane(park.positions()[0].minor);
         let counted = self.failures.get(&lane).map_or(0, |failures| {
             let speaks = |failed: &&Time| {
                 self.successes.iter().any(|(at, other)| {

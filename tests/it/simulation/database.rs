@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use twinbox::contract::{Kept, Room, StoreRun};
-use twinbox::relay::Event;
+use twinbox::flow::Event;
 
 use super::clock::{MILLISECOND, SECOND, Time};
 use super::faults::Fault;
@@ -237,7 +237,7 @@ impl World {
         let mut progress = run.progress.clone();
         // The store itself adds to what is left the successors that it did not take.
         for append in run.appends.iter().filter(|append| kept.live.contains(&append.lane)) {
-            progress.rest.extend(append.positions.iter().copied());
+            progress.rest.extend(append.positions());
         }
         progress.rest.sort_unstable();
         let opening = &mut self.processes[number as usize].opening;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use twinbox::relay::OnReject;
+use twinbox::flow::OnReject;
 
 use super::clock::{SECOND, Time};
 use crate::support::ledger::dice::Dice;

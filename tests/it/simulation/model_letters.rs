@@ -74,7 +74,7 @@ impl ModelLetters {
 
     /// Blocks a lane. Letters that are there already, closed ones too, stay as they are.
     pub(super) fn park(&mut self, park: &Park, now: Time) {
-        for position in &park.positions {
+        for position in &park.positions() {
             self.insert(&park.lane, position.minor);
         }
         let is_open = self.has_open(&park.lane);
@@ -92,11 +92,11 @@ impl ModelLetters {
     /// Appends behind a blocked lane; what was stored by an earlier call is stored.
     pub(super) fn append(&mut self, append: &Append, kept: &mut Kept) {
         let stored = append
-            .positions
+            .positions()
             .iter()
             .all(|position| self.by_seq.contains_key(&position.minor));
         if self.lanes.contains_key(&append.lane) {
-            for position in &append.positions {
+            for position in &append.positions() {
                 self.insert(&append.lane, position.minor);
             }
         } else if !stored {

@@ -169,6 +169,7 @@ impl ModelSource {
                 traceparent: None,
                 occurred_at: Timestamp::UNIX_EPOCH,
                 replay,
+                origin: None,
             })
         };
         if build(Body::Null).cost() + row.body > self.bytes_max {

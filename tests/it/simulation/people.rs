@@ -1,7 +1,7 @@
 //! What happens to a world from outside: kills, freezes, drains, outages, operators, and the moment when all heals.
 
 use twinbox::delivery::LaneName;
-use twinbox::relay::Event;
+use twinbox::flow::Event;
 
 use super::clock::{MILLISECOND, SECOND, Time};
 use super::faults::Fault;

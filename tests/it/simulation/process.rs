@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use twinbox::contract::{CloseRun, Outbound, Progress, Room, StoreRun};
 use twinbox::delivery::{LaneName, RestPolicy, Route, Router, Template, TemplateUse};
-use twinbox::relay::{DeadLetter, OnReject, Settings, State};
+use twinbox::flow::{DeadLetter, OnReject, Settings, State};
 
 use super::check::View;
 use super::clock::Time;

@@ -1,7 +1,7 @@
 //! Events and effects in one line each, for whoever replays a seed.
 
 use twinbox::contract::{Next, Outbound, Receipt};
-use twinbox::relay::{Effect, Event};
+use twinbox::flow::{Effect, Event};
 
 pub(super) fn event(event: &Event) -> String {
     match event {
@@ -48,11 +48,11 @@ pub(super) fn effect(effect: &Effect) -> String {
                     park.cause,
                     park.due,
                     park.attempts,
-                    places(&park.positions)
+                    places(&park.positions())
                 );
             }
             for append in &run.appends {
-                text += &format!(" [append {} {}]", append.lane.as_str(), places(&append.positions));
+                text += &format!(" [append {} {}]", append.lane.as_str(), places(&append.positions()));
             }
             format!("{text} read {} rest {}", run.progress.read, places(&run.progress.rest))
         }

@@ -1,7 +1,7 @@
 //! What must hold when a world is over: nothing lost, nothing stuck, no duplicate without a reason, nothing parked without
 //! one.
 
-use twinbox::relay::OnReject;
+use twinbox::flow::OnReject;
 
 use super::clock::SECOND;
 use super::faults::Fault;

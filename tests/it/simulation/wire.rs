@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use twinbox::contract::{Answer, Outbound, Receipt};
 use twinbox::delivery::FailureKind;
-use twinbox::relay::Event;
+use twinbox::flow::Event;
 
 use super::clock::{MILLISECOND, SECOND};
 use super::faults::Fault;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use twinbox::contract::{Answer, Outbound};
 use twinbox::delivery::Moment;
-use twinbox::relay::{Effect, Event, step};
+use twinbox::flow::{Effect, Event, step};
 
 use super::check::Around;
 use super::clock::{Clock, MILLISECOND, SECOND, Time, micros};

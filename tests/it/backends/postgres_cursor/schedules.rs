@@ -27,7 +27,7 @@ pub(super) fn park(key: &str, messages: &[Message]) -> Park {
         due: None,
         attempts: 1,
         failure: Arc::new(failure),
-        positions: positions(messages),
+        messages: messages.to_vec(),
     }
 }
 
@@ -76,7 +76,7 @@ async fn s01_an_append_that_waited_for_the_lane_to_go_stays_live() {
     let letters = Arc::clone(&opened.letters);
     let append = Append {
         lane: lane("k"),
-        positions: positions(&read[1..]),
+        messages: read[1..].to_vec(),
     };
     let run = stored(vec![], vec![append], settled_but(&read, &[]));
     let appending = tokio::spawn(async move { letters.store(run).await });

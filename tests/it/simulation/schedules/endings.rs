@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use twinbox::contract::{Page, Receipt};
 use twinbox::delivery::FailureKind;
-use twinbox::relay::{Event, OnReject};
+use twinbox::flow::{Event, OnReject};
 
 use super::super::clock::SECOND;
 use super::super::faults::Shape;

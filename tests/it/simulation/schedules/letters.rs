@@ -2,7 +2,7 @@
 
 use twinbox::contract::Receipt;
 use twinbox::delivery::FailureKind;
-use twinbox::relay::{Notice, OnReject};
+use twinbox::flow::{Notice, OnReject};
 
 use super::super::clock::SECOND;
 use super::super::faults::Shape;

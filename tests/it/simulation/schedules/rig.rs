@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use twinbox::contract::{Answer, CloseRun, Kept, LetterId, Outbound, Progress, Receipt, Room, StoreRun, Ticket};
 use twinbox::delivery::{FailureKind, LaneName, Moment};
-use twinbox::relay::{Effect, Event, Notice, State, step};
+use twinbox::flow::{Effect, Event, Notice, State, step};
 
 use super::super::check::{Around, View};
 use super::super::clock::{Clock, SECOND, Time};

@@ -2,7 +2,7 @@
 
 use twinbox::contract::{Outbound, Receipt};
 use twinbox::delivery::{Cause, FailureKind};
-use twinbox::relay::Event;
+use twinbox::flow::Event;
 
 use super::super::clock::SECOND;
 use super::super::faults::Shape;
@@ -187,7 +187,7 @@ fn r10_a_lane_is_stored_whole_from_its_head() {
     let later = rig.read(&[row(0, Some(1))]);
     rig.confirms();
     let run = rig.store.clone().expect("it is parked");
-    let positions: Vec<_> = run.parks[0].positions.iter().map(|position| position.minor).collect();
+    let positions: Vec<_> = run.parks[0].positions().iter().map(|position| position.minor).collect();
     assert_eq!(positions, [&rows[1..], &later].concat());
     rig.serve();
     assert_eq!(rig.open_letters(rows[1]), [&rows[1..], &later].concat());

@@ -47,6 +47,11 @@ pub enum Event {
     Trusted(Instant),
     /// Fetch one last window, finish what can be finished, and stop.
     Drain,
+    /// At most so many messages may be in flight, each in a run of its own: what was in flight when a process died is
+    /// tried with care (S23). None = as many as there is room for.
+    Width(Option<usize>),
+    /// Another flow over the same place had a success then: a failure here may speak of its message.
+    OthersFlow(Instant),
     /// Time passed.
     Tick,
 }

@@ -11,7 +11,7 @@ use super::lane::{LaneId, Standing};
 use super::state::{Flight, State};
 use crate::contract::{Append, Kept, Park, Progress, Receipt, StoreRun, Ticket};
 use crate::delivery::{Cause, Failure, FailureKind, Inflight, LaneName};
-use crate::message::Position;
+use crate::message::{Message, Position};
 
 /// Lanes of one transaction: bounds its locks.
 const STORE_LANES: usize = 500;
@@ -95,14 +95,14 @@ impl State {
             if numbers.is_empty() || repeated {
                 continue;
             }
-            let positions = numbers
+            let messages = numbers
                 .iter()
-                .filter_map(|number| self.inflight.position(*number))
+                .filter_map(|number| Some(self.inflight.get(*number)?.outbound.message.clone()))
                 .collect();
             let name = self.name_of(id);
             match standing {
                 Standing::Storing => {
-                    parks.push(self.park(id, name.clone(), positions));
+                    parks.push(self.park(id, name.clone(), messages));
                     park_lanes.push(Stored {
                         id,
                         name,
@@ -113,7 +113,7 @@ impl State {
                 Standing::Blocked => {
                     appends.push(Append {
                         lane: name.clone(),
-                        positions,
+                        messages,
                     });
                     append_lanes.push(Stored {
                         id,
@@ -138,7 +138,7 @@ impl State {
         self.desk.call = Some(Call::Store(run, park_lanes));
     }
 
-    fn park(&mut self, id: LaneId, lane: LaneName, positions: Vec<Position>) -> Park {
+    fn park(&mut self, id: LaneId, lane: LaneName, messages: Vec<Message>) -> Park {
         let rest = self.settings.rest;
         let state = self.lane_mut(id);
         let failure = state.last_failure.clone().unwrap_or_else(unanswered);
@@ -150,7 +150,7 @@ impl State {
             due,
             attempts: state.attempts,
             failure,
-            positions,
+            messages,
         }
     }
 
@@ -159,13 +159,13 @@ impl State {
         let Some(Call::Store(run, stored)) = self.desk.call.take() else {
             return;
         };
-        let parks = run.parks.into_iter().map(|park| park.positions);
-        let appends = run.appends.into_iter().map(|append| append.positions);
-        for (stored, positions) in stored.into_iter().zip(parks.chain(appends)) {
+        let parks = run.parks.into_iter().map(|park| park.messages);
+        let appends = run.appends.into_iter().map(|append| append.messages);
+        for (stored, messages) in stored.into_iter().zip(parks.chain(appends)) {
             if kept.live.contains(&stored.name) {
                 self.live_again(stored, out);
             } else {
-                self.taken_over(stored, &positions, out);
+                self.taken_over(stored, &messages, out);
             }
         }
     }
@@ -210,7 +210,7 @@ impl State {
         self.forget_if_over(id);
     }
 
-    fn taken_over(&mut self, stored: Stored, positions: &[Position], out: &mut Vec<Effect>) {
+    fn taken_over(&mut self, stored: Stored, messages: &[Message], out: &mut Vec<Effect>) {
         let Stored {
             id,
             name,
@@ -220,10 +220,10 @@ impl State {
         let is_news = !self.blocked.contains_key(&name);
         let block = self.blocked.entry(name.clone()).or_default();
         block.in_memory = Some(id);
-        for (number, position) in numbers.iter().zip(positions) {
+        for (number, message) in numbers.iter().zip(messages) {
             if self.inflight.get(*number).is_none() {
                 // It became durable while it was being stored; a dead letter is the only one of its lane that can.
-                let (position, dead) = (*position, dead.clone());
+                let (position, dead) = (message.position, dead.clone());
                 block.passed.push(Passed { position, dead });
             }
         }

@@ -39,6 +39,13 @@ impl Places {
         }
     }
 
+    /// A success elsewhere says of each place that it works for others.
+    pub(super) fn others_flow(&mut self, since: std::time::Instant) {
+        for place in &mut self.all {
+            place.last_success = place.last_success.max(Some(since));
+        }
+    }
+
     fn add(&mut self, destination: &Destination) -> u32 {
         let place = Place::new(destination.clone());
         let number = if let Some(number) = self.free.pop() {

@@ -37,7 +37,10 @@ impl State {
     pub(super) fn dead_address(&mut self, outbound: &Outbound, failure: &Failure, attempts: u32) -> Option<Address> {
         let Outbound { message, address, .. } = outbound;
         let dead_letter = self.settings.dead_letter.as_mut()?;
-        let topic = address.destination.to_string();
+        let topic = match &message.origin {
+            Some(origin) => origin.topic.to_string(),
+            None => address.destination.to_string(),
+        };
         let mut dead = dead_letter.router.address_from(message, &topic).ok()?;
         dead.headers = (dead_letter.headers)(&Rejection {
             message,

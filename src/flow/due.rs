@@ -10,7 +10,7 @@ use super::dead::Refused;
 use super::desk::{Call, LetterRun};
 use super::event::{Effect, Notice, Turn};
 use super::state::{Draining, State};
-use super::step::{rest_place, withheld};
+use super::step::{rest_place, unreadable};
 use crate::contract::{CloseRun, DueLane, LetterId, Next, Outbound, Receipt, Ticket};
 use crate::delivery::verdict::{DESTINATION_REST_FIRST, Surroundings, Verdict, judge};
 use crate::delivery::{Cause, Failure, FailureKind, LaneName, Moment};
@@ -32,7 +32,7 @@ impl State {
             self.desk.call = Some(Call::Pick);
             turn.out.push(Effect::Pick {
                 lanes: PICK_LANES,
-                run: LETTER_RUN.min(self.settings.run_max as usize),
+                run: LETTER_RUN.min(self.run_max()),
             });
         }
         picks
@@ -132,12 +132,13 @@ impl State {
                 "`route` now names another destination or key for letters that are open; change it back, or discard them",
             ));
         }
-        match withheld(message) {
+        match unreadable(message) {
             Some(failure) => Err(failure),
             None => Ok(Outbound {
                 ticket: Ticket(0),
                 message: message.clone(),
                 address,
+                attempt: 1,
             }),
         }
     }
@@ -151,6 +152,7 @@ impl State {
             let in_memory = self.blocked.get(&lane).and_then(|block| block.in_memory);
             let free = self.places.all[place as usize].admits(turn.at.now)
                 && self.draining == Draining::No
+                && self.admits_one()
                 && in_memory.is_none_or(|id| self.lanes[id as usize].is_answered());
             if !free {
                 self.give_back(number, turn.at);
@@ -160,6 +162,10 @@ impl State {
             self.flying += 1;
             if let Some(run) = self.desk.run_mut(number) {
                 run.handed_over = Some(turn.at.now);
+                let attempt = run.attempts_before() + 1;
+                if let Some(head) = run.outbound.first_mut() {
+                    head.attempt = attempt;
+                }
                 turn.out.push(Effect::Publish(run.outbound.clone()));
             }
         }

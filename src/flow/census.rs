@@ -14,16 +14,19 @@ const EVERY: Duration = Duration::from_secs(5);
 const SHARE: u32 = 20;
 
 /// What counts.
-pub(super) struct Census {
+pub struct Census {
     letters: Arc<dyn LetterStore>,
     at: Instant,
-    pub(super) counting: Option<Boxed<'static, Result<LetterCounts, StoreError>>>,
+    /// The count that is under way.
+    pub counting: Option<Boxed<'static, Result<LetterCounts, StoreError>>>,
 }
 
 // === impl Census ===
 
 impl Census {
-    pub(super) fn new(letters: Arc<dyn LetterStore>, now: Instant) -> Self {
+    /// The first count is due at once.
+    #[must_use]
+    pub fn new(letters: Arc<dyn LetterStore>, now: Instant) -> Self {
         Self {
             letters,
             at: now,
@@ -32,7 +35,7 @@ impl Census {
     }
 
     /// Begins the next count, if one is due.
-    pub(super) fn ask(&mut self, now: Instant) {
+    pub fn ask(&mut self, now: Instant) {
         if self.counting.is_none() && now >= self.at {
             self.at = now;
             let letters = Arc::clone(&self.letters);
@@ -41,7 +44,7 @@ impl Census {
     }
 
     /// The count has ended.
-    pub(super) fn ended(&mut self, now: Instant) {
+    pub fn ended(&mut self, now: Instant) {
         self.counting = None;
         let took = now.saturating_duration_since(self.at);
         self.at = now + EVERY.max(took.saturating_mul(SHARE));
@@ -49,7 +52,8 @@ impl Census {
 }
 
 /// By the names of `/status`.
-pub(super) fn by_state(counts: LetterCounts) -> Vec<(&'static str, u64)> {
+#[must_use]
+pub fn by_state(counts: LetterCounts) -> Vec<(&'static str, u64)> {
     let LetterCounts {
         lanes: _,
         parked,
@@ -65,4 +69,10 @@ pub(super) fn by_state(counts: LetterCounts) -> Vec<(&'static str, u64)> {
         ("scheduled", scheduled),
         ("dead", dead),
     ]
+}
+
+impl std::fmt::Debug for Census {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Census").field("at", &self.at).finish_non_exhaustive()
+    }
 }

@@ -135,6 +135,8 @@ pub struct State {
     pub(super) stepped_down: bool,
     pub(super) draining: Draining,
     pub(super) flying: usize,
+    /// How many runs may be in flight, if each is to be one message.
+    pub(super) width: Option<usize>,
     pub(super) published: u64,
     /// When one of the newest durable messages was inserted.
     pub(super) sample: Option<jiff::Timestamp>,
@@ -168,6 +170,7 @@ impl State {
             stepped_down: false,
             draining: Draining::No,
             flying: 0,
+            width: None,
             published: 0,
             sample: None,
             looked_at_rests: None,
@@ -273,6 +276,20 @@ impl State {
     /// Due lanes may be asked for: some are blocked, none waits to go out, and nothing new is begun in a drain (R9).
     pub(super) fn may_pick(&self) -> bool {
         self.draining == Draining::No && !self.blocked.is_empty() && self.desk.ready.is_empty()
+    }
+
+    /// One more run may go into flight, as far as care goes.
+    pub(super) fn admits_one(&self) -> bool {
+        self.width.is_none_or(|width| self.flying < width)
+    }
+
+    /// How many messages of one lane may be in flight together.
+    pub(super) fn run_max(&self) -> usize {
+        let Settings { run_max, batch, .. } = self.settings;
+        match self.width {
+            Some(_) => 1,
+            None => batch.min(run_max as usize),
+        }
     }
 
     pub(super) fn lane_mut(&mut self, id: LaneId) -> &mut Lane {

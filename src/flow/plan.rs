@@ -65,7 +65,7 @@ fn publish(state: &mut State, turn: &mut Turn<'_>) {
     let mut batch = Vec::new();
     for _ in 0..state.active.len() {
         let Some(index) = state.active.pop_front() else { break };
-        while !state.stepped_down && state.places.all[index as usize].admits(turn.at.now) {
+        while !state.stepped_down && state.admits_one() && state.places.all[index as usize].admits(turn.at.now) {
             let Some(id) = state.places.all[index as usize].ready.pop_front() else {
                 break;
             };
@@ -90,10 +90,7 @@ fn depart(state: &mut State, id: LaneId, batch: &mut Vec<Outbound>, turn: &mut T
         state.forget_if_over(id);
         return;
     }
-    let run_max = state
-        .settings
-        .run_max
-        .min(u32::try_from(state.settings.batch).unwrap_or(u32::MAX)) as usize;
+    let run_max = state.run_max();
     let lane = &state.lanes[id as usize];
     let sendable = lane
         .queue
@@ -110,10 +107,13 @@ fn depart(state: &mut State, id: LaneId, batch: &mut Vec<Outbound>, turn: &mut T
     state.places.all[place].flying += 1;
     state.flying += 1;
     let dead = state.lanes[id as usize].dead.as_ref().map(|dead| dead.address.clone());
-    for number in &state.lanes[id as usize].run {
+    let attempts = state.lanes[id as usize].attempts;
+    for (nth, number) in state.lanes[id as usize].run.iter().enumerate() {
         if let Some(flight) = state.inflight.get_mut(*number) {
             flight.outbound.ticket = ticket::of_message(*number, flight.outbound.ticket);
             flight.awaited = true;
+            // Attempts are the head's: what stands behind it has none yet.
+            flight.outbound.attempt = if nth == 0 { attempts + 1 } else { 1 };
             batch.push(flight.outbound.clone());
         }
     }

@@ -61,6 +61,8 @@ pub fn step(state: &mut State, event: Event, at: Moment, out: &mut Vec<Effect>) 
                 }
             }
         }
+        Event::Width(width) => state.width = width,
+        Event::OthersFlow(since) => state.places.others_flow(since),
         Event::Tick => {}
     }
     state.assert_rules();
@@ -81,7 +83,7 @@ fn admit(state: &mut State, page: Page) {
     }
     for message in page.messages {
         let (address, failure) = match state.settings.router.address(&message) {
-            Ok(address) => (address, withheld(&message)),
+            Ok(address) => (address, unreadable(&message)),
             Err(failure) => (nowhere(&message), Some(failure)),
         };
         let lane = state.lane_of(&address.destination, address.key.as_ref(), message.position);
@@ -91,6 +93,7 @@ fn admit(state: &mut State, page: Page) {
                 ticket: Ticket(0),
                 message,
                 address,
+                attempt: 1,
             },
             lane,
             awaited: false,
@@ -106,8 +109,11 @@ fn admit(state: &mut State, page: Page) {
     }
 }
 
-/// A row that the source did not read can only become a letter.
-pub(super) fn withheld(message: &Message) -> Option<Failure> {
+/// A row that the source did not read, or a delivery that nobody understands, can only become a letter.
+pub(super) fn unreadable(message: &Message) -> Option<Failure> {
+    if let Some(flaw) = message.origin.as_ref().and_then(|origin| origin.flaw.as_deref()) {
+        return Some(Failure::new(FailureKind::Message, "Malformed", flaw));
+    }
     let Body::Withheld { bytes } = message.body else {
         return None;
     };
