@@ -122,16 +122,16 @@ pub trait Subscription: Send + Sync {
 ///
 /// # What the suite checks
 /// P1–P5, with malformed messages among good ones, and a slow reader.
-pub trait Stream: Send + std::fmt::Debug {
+pub trait Stream: Send + Sync + std::fmt::Debug {
     /// Its name.
     fn name(&self) -> &StreamName;
 
     /// Seeks and begins to fetch; answers the offset at which it begins, resolved (S22): the caller writes it down before it
     /// calls `next`.
-    fn begin(&mut self, from: Begin) -> Boxed<'_, Result<i64, StreamError>>;
+    fn begin(&self, from: Begin) -> Boxed<'_, Result<i64, StreamError>>;
 
     /// Waits for the next messages.
-    fn next(&mut self, room: Room) -> Boxed<'_, Result<Page, StreamError>>;
+    fn next(&self, room: Room) -> Boxed<'_, Result<Page, StreamError>>;
 
     /// Everything below that offset is settled. Told to the broker soon, and surely at the release.
     fn settle(&self, mark: i64);
