@@ -57,6 +57,7 @@ pub mod contract;
 pub mod delivery;
 pub mod fault;
 pub mod flow;
+pub mod handler;
 pub mod message;
 pub mod operate;
 pub mod postgres;

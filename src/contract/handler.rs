@@ -7,12 +7,22 @@ use crate::delivery::Failure;
 use crate::message::Message;
 
 /// What a handler is told beside the message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
     /// 1 at first.
     pub number: u32,
     /// What the inbox remembers it by.
     pub identity: Identity,
+    /// What the caller adds to the message's headers, or puts in the place of one of them: the trace context of this attempt.
+    pub headers: Arc<[(Box<str>, Box<str>)]>,
+}
+
+/// The value of `twinbox-once`, which an application hands to `twinbox.once` as it is: `consumer:id:replay epoch`.
+///
+/// Opaque outside, so this function and that one are the only two that know it. A consumer's name holds no colon.
+#[must_use]
+pub fn once_token(consumer: &str, identity: Identity) -> String {
+    format!("{consumer}:{}:{}", identity.id.hyphenated(), identity.replay_epoch)
 }
 
 /// What a call came to.
@@ -54,4 +64,21 @@ pub trait Handler: Send + Sync {
 
     /// What `doctor` should know.
     fn findings(&self) -> Boxed<'_, Vec<Finding>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_what_the_statement_takes_apart() {
+        let identity = Identity {
+            id: uuid::Uuid::from_u128(7),
+            replay_epoch: 2,
+        };
+        assert_eq!(
+            once_token("billing", identity),
+            "billing:00000000-0000-0000-0000-000000000007:2"
+        );
+    }
 }

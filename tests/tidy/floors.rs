@@ -156,7 +156,7 @@ fn allows(file: &[String], below: &str, target: &[String]) -> bool {
         ("broker", "broker") => file.len() == 1 || !is_vendor(at(1)) || at(1) == file[1],
         // The tables of brokers and their types, and what a vendor says of its configuration.
         ("config", "broker") => (!is_vendor(at(1)) && at(1) != "*") || at(2) == "config",
-        ("config", "postgres") => at(1) == "config",
+        ("config", "postgres" | "handler") => at(1) == "config",
         (_, first) => first == owner || below.split_whitespace().any(|module| module == first),
     }
 }
