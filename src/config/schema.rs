@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::retention::RETENTION;
 use super::root::{LISTEN, Root};
 use super::route::{DEAD_LETTER_TEMPLATE, TEMPLATE};
-use crate::setting::{DURATION, FILE, Format, SECRET, SIZE};
+use crate::setting::{DURATION, FILE, Format, SECRET, SIZE, START};
 
 /// Every format the schema may name.
 pub(super) const FORMATS: &[Format] = &[
@@ -23,6 +23,7 @@ pub(super) const FORMATS: &[Format] = &[
     SIZE,
     SECRET,
     FILE,
+    START,
     RETENTION,
     LISTEN,
     TEMPLATE,

@@ -21,6 +21,19 @@ pub struct BackendConfig {
     pub check: fn(&Settings, &mut Complaints),
     /// Whether these settings encrypt the connection (`require: [tls]`).
     pub encrypted: fn(&Settings) -> bool,
+    /// The other side, where it can be consumed from.
+    pub consume: Option<ConsumeConfig>,
+}
+
+/// A broker's side of the configuration of a consumer.
+#[derive(Debug, Clone, Copy)]
+pub struct ConsumeConfig {
+    /// The schema of what stands below the broker's key under `from`.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Complains about settings that a schema cannot refuse. Gets whatever the user wrote: may not assume that it fits.
+    pub check: fn(&Settings, &mut Complaints),
+    /// Whether these settings encrypt the connection (`require: [tls]`).
+    pub encrypted: fn(&Settings) -> bool,
 }
 
 /// One field of a destination, a template.
