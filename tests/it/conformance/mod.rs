@@ -11,3 +11,4 @@ pub(crate) mod letters;
 pub(crate) mod place;
 pub(crate) mod publisher;
 pub(crate) mod source;
+pub(crate) mod subscription;
