@@ -93,7 +93,7 @@ pub(super) enum Word {
 }
 
 /// What a topic has become.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
     Same,
     Grown { from: i32, to: i32 },
@@ -346,7 +346,7 @@ impl Board {
             Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::InvalidTopic | Code::TopicAuthorizationFailed
         );
         match failure::reach(code) {
-            Reach::Nothing => self.voice().last_words = reason.to_owned(),
+            Reach::Nothing => reason.clone_into(&mut self.voice().last_words),
             Reach::Refused => self.away(self.failure(code, reason), of_group),
             Reach::Connection => {
                 let words = std::mem::take(&mut self.voice().last_words);

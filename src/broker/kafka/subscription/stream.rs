@@ -66,7 +66,7 @@ impl KafkaStream {
                 }
                 Taken::Broken(code) => {
                     self.ask(move |board, client, cell| mend(board, client, cell, code))
-                        .await?
+                        .await?;
                 }
             }
         }

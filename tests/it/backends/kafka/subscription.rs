@@ -72,11 +72,12 @@ impl Kafka {
 
 impl Subject for Kafka {
     async fn streams(&self, count: usize) -> Vec<StreamName> {
-        let topic: Arc<str> = self.topic(count as i32, &[]).await.into();
+        let count = i32::try_from(count).expect("a few");
+        let topic: Arc<str> = self.topic(count, &[]).await.into();
         (0..count)
             .map(|partition| StreamName {
                 topic: Arc::clone(&topic),
-                partition: Some(partition as i32),
+                partition: Some(partition),
             })
             .collect()
     }
