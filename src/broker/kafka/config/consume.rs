@@ -91,7 +91,8 @@ fn check(settings: &Settings, complaints: &mut Complaints) {
     check_with(settings, REFUSED, complaints);
     for (index, topic) in list(settings.get("topics")).enumerate() {
         if topic.starts_with('^') {
-            let sentence = "is a pattern; name each topic: one that appears by itself would be read without anybody's word";
+            let sentence =
+                "is a pattern; name each topic: one that appears by itself would be read without anybody's word";
             complaints.add(&["topics", &index.to_string()], sentence);
         }
     }
@@ -165,11 +166,7 @@ mod tests {
     fn complaints(settings: Value) -> Vec<String> {
         let mut complaints = Complaints::default();
         check(&Settings::new(settings), &mut complaints);
-        complaints
-            .into_vec()
-            .into_iter()
-            .map(|c| c.path.join("."))
-            .collect()
+        complaints.into_vec().into_iter().map(|c| c.path.join(".")).collect()
     }
 
     #[test]
