@@ -21,6 +21,21 @@ pub struct BackendConfig {
     pub check: fn(&Settings, &mut Complaints),
     /// Whether these settings encrypt the connection (`require: [tls]`).
     pub encrypted: fn(&Settings) -> bool,
+    /// What stands below its key under `from`, where it can be consumed from.
+    pub consume: Option<ConsumeConfig>,
+}
+
+/// A broker's side of the configuration of consumers.
+#[derive(Debug, Clone, Copy)]
+pub struct ConsumeConfig {
+    /// The schema of what stands below the broker's key under `from`.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// As [`BackendConfig::check`].
+    pub check: fn(&Settings, &mut Complaints),
+    /// The keys that only a consumer has: without them the settings are those of a publisher, of dead letters for example.
+    pub own: &'static [&'static str],
+    /// The group that shares the messages, for the consumer of that name; none where there are no groups.
+    pub group: fn(&Settings, &str) -> Option<String>,
 }
 
 /// One field of a destination, a template.
@@ -62,6 +77,16 @@ impl Settings {
     /// When they do not fit, which a check would have reported before.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, SettingsError> {
         T::deserialize(&self.0).map_err(|_| SettingsError)
+    }
+
+    /// The settings without these keys.
+    #[must_use]
+    pub fn without(&self, keys: &[&str]) -> Self {
+        let mut value = self.0.clone();
+        if let Some(map) = value.as_object_mut() {
+            map.retain(|key, _| !keys.contains(&key.as_str()));
+        }
+        Self(value)
     }
 
     /// The value at a key, if it is there.

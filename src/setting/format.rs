@@ -10,7 +10,7 @@
 use schemars::{Schema, json_schema};
 use serde_json::{Map, Value};
 
-use super::{Duration, Size};
+use super::{Duration, Size, Start};
 
 /// A named grammar of a text.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +35,13 @@ pub const SIZE: Format = Format {
     name: "twinbox-size",
     pattern: Some("^[0-9]+(B|[kK]B|[MGT]B|[KMGT]iB)$"),
     check: |text| text.parse::<Size>().map(drop).map_err(|error| error.to_string()),
+};
+
+/// The format of [`Start`].
+pub const START: Format = Format {
+    name: "twinbox-start",
+    pattern: None,
+    check: |text| text.parse::<Start>().map(drop).map_err(|error| error.to_string()),
 };
 
 /// A secret written as text: anything but nothing.

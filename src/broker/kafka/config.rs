@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use super::source_config::KafkaSourceConfig;
 use crate::setting::{BackendConfig, Complaints, RouteField, Scalar, Secret, Settings, TlsConfig};
 
 /// A Kafka cluster.
@@ -70,6 +71,7 @@ pub const CONFIG: BackendConfig = BackendConfig {
     }],
     check,
     encrypted: |settings| settings.get("tls").is_some_and(Value::is_object),
+    consume: Some(super::source_config::CONSUME),
 };
 
 // === impl SaslMechanism ===
@@ -170,7 +172,7 @@ fn number(value: &Value) -> Option<u64> {
 }
 
 /// Looks at raw settings, so that it can speak beside other mistakes.
-fn check(settings: &Settings, complaints: &mut Complaints) {
+pub(super) fn check(settings: &Settings, complaints: &mut Complaints) {
     for (index, broker) in list(settings.get("brokers")).enumerate() {
         if broker.contains("://") {
             complaints.add(&["brokers", &index.to_string()], "is a URL; write host:port");

@@ -24,6 +24,7 @@ mod publisher;
 mod rejection;
 mod reports;
 mod slots;
+mod source_config;
 mod stopped;
 mod topics;
 mod traffic;

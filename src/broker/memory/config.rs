@@ -3,12 +3,20 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::setting::{BackendConfig, RouteField};
+use crate::setting::{BackendConfig, ConsumeConfig, RouteField};
 
 /// A broker inside this process. What it holds is gone when the process ends: for tests and first steps only.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MemoryConfig {}
+
+/// What is consumed from a broker inside this process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MemorySourceConfig {
+    /// The topics.
+    pub topics: Vec<String>,
+}
 
 /// The memory broker as the configuration knows it.
 pub const CONFIG: BackendConfig = BackendConfig {
@@ -24,4 +32,10 @@ pub const CONFIG: BackendConfig = BackendConfig {
     check: |_, _| {},
     // Nothing leaves the process.
     encrypted: |_| true,
+    consume: Some(ConsumeConfig {
+        schema: |generator| generator.subschema_for::<MemorySourceConfig>(),
+        check: |_, _| {},
+        own: &["topics"],
+        group: |_, _| None,
+    }),
 };
