@@ -1,7 +1,7 @@
 -- Roles and what each may do. Applied by `migrate --roles`, as often as you like; run by the owner of the schema, who
 -- needs CREATEROLE for the first half.
 --
---   twinbox_app        writers: grant it to the application's role. It may insert events and nothing else.
+--   twinbox_app        applications: grant it to the application's role. It may insert events, ask `once`, and nothing else.
 --   twinbox_relay      what `twinbox relay` connects as
 --   twinbox_relay_wal  the same with REPLICATION, which reads every table whatever is granted: a login of its own
 --   twinbox_consumer   what `twinbox consume` connects as
@@ -72,24 +72,28 @@ $settings$;
 
 grant usage on schema {schema} to twinbox_app, twinbox_relay, twinbox_relay_wal, twinbox_consumer, twinbox_operator;
 
--- Writers. Column by column: a supplied xid or seq loses rows, or repeats them for ever. No DELETE: rows that are deleted
--- in the transaction that inserts them (some Debezium extensions do) would never be seen; so they fail loudly.
-grant insert (id, aggregatetype, aggregateid, type, payload, headers, traceparent) on {schema}.outbox to twinbox_app;
-grant execute on function {schema}.enqueue to twinbox_app;
-grant execute on function {schema}.outbox_age to twinbox_app;
-
--- Relays. DELETE on the outbox is retention's. `select … for share` wants UPDATE on relay_cursor.
-grant select, delete on {schema}.outbox to twinbox_relay;
-grant select, insert, update, delete
-  on {schema}.relay_cursor, {schema}.relay_window, {schema}.relay_destination, {schema}.relay_horizon,
-     {schema}.lane, {schema}.letter
-  to twinbox_relay;
-grant select, update (used_at) on {schema}.acceptance to twinbox_relay;
-grant select on {schema}.migration to twinbox_relay;
-grant insert on {schema}.audit to twinbox_relay;
-grant execute on function {schema}.outbox_age, {schema}.retention_bound to twinbox_relay;
-do $partitions$
+-- The outbox's side, where it is.
+do $outbox$
 begin
+  if to_regclass('{schema}.outbox') is null then
+    return;
+  end if;
+  -- Writers. Column by column: a supplied xid or seq loses rows, or repeats them for ever. No DELETE: rows that are deleted
+  -- in the transaction that inserts them (some Debezium extensions do) would never be seen; so they fail loudly.
+  grant insert (id, aggregatetype, aggregateid, type, payload, headers, traceparent) on {schema}.outbox to twinbox_app;
+  grant execute on function {schema}.enqueue to twinbox_app;
+  grant execute on function {schema}.outbox_age to twinbox_app;
+
+  -- Relays. DELETE on the outbox is retention's. `select … for share` wants UPDATE on relay_cursor.
+  grant select, delete on {schema}.outbox to twinbox_relay;
+  grant select, insert, update, delete
+    on {schema}.relay_cursor, {schema}.relay_window, {schema}.relay_destination, {schema}.relay_horizon,
+       {schema}.lane, {schema}.letter
+    to twinbox_relay;
+  grant select, update (used_at) on {schema}.acceptance to twinbox_relay;
+  grant select on {schema}.migration to twinbox_relay;
+  grant insert on {schema}.audit to twinbox_relay;
+  grant execute on function {schema}.outbox_age, {schema}.retention_bound to twinbox_relay;
   -- An outbox of partitions. No right on any partition but the default one, whose rows are deleted.
   if to_regclass('{schema}.outbox_default') is not null then
     grant select, delete on {schema}.outbox_default to twinbox_relay;
@@ -98,20 +102,43 @@ begin
         {schema}.make_partition, {schema}.detach_partition, {schema}.empty_partition, {schema}.drop_partition
       to twinbox_relay;
   end if;
+
+  -- People.
+  grant update (rest) on {schema}.relay_window to twinbox_operator;
+  grant insert on {schema}.acceptance to twinbox_operator;
+  grant execute on function
+      {schema}.outbox_age, {schema}.forget, {schema}.rebase, {schema}.rebind, {schema}.windows_are_foreign
+    to twinbox_operator;
 end
-$partitions$;
+$outbox$;
 grant twinbox_relay to twinbox_relay_wal;
 
--- Consumers: letters only, as long as there is no inbox here.
-grant select, insert, update, delete on {schema}.lane, {schema}.letter to twinbox_consumer;
-grant select on {schema}.migration to twinbox_consumer;
-grant insert on {schema}.audit to twinbox_consumer;
+-- The inbox's side, where it is.
+do $inbox$
+begin
+  if to_regclass('{schema}.inbox') is null then
+    return;
+  end if;
+  -- Applications that do an effect by themselves (`dedupe: verify`). No right on any table here.
+  grant execute on function {schema}.once to twinbox_app;
 
--- People.
+  -- Consumers. What is remembered is added, never changed; generations are made and dropped with the owner's rights.
+  -- Functions that are called for messages are granted one by one, by whoever owns them.
+  grant select, insert on {schema}.inbox to twinbox_consumer;
+  grant select on {schema}.inbox_generation, {schema}.migration to twinbox_consumer;
+  grant select, insert, update on {schema}.consumer, {schema}.consumer_position to twinbox_consumer;
+  grant select, insert, update, delete on {schema}.lane, {schema}.letter to twinbox_consumer;
+  grant insert on {schema}.audit to twinbox_consumer;
+  grant execute on function {schema}.enter_generation, {schema}.rotate_inbox to twinbox_consumer;
+
+  -- People. A letter that is given up is remembered as dropped; one that is opened again is forgotten.
+  grant insert, delete on {schema}.inbox to twinbox_operator;
+  grant execute on function {schema}.enter_generation to twinbox_operator;
+end
+$inbox$;
+
+-- People, on both sides.
 grant select on all tables in schema {schema} to twinbox_operator;
 grant update, delete on {schema}.lane to twinbox_operator;
 grant update on {schema}.letter to twinbox_operator;
-grant update (rest) on {schema}.relay_window to twinbox_operator;
-grant insert on {schema}.acceptance, {schema}.audit to twinbox_operator;
-grant execute on function {schema}.outbox_age, {schema}.forget, {schema}.rebase, {schema}.rebind, {schema}.windows_are_foreign
-  to twinbox_operator;
+grant insert on {schema}.audit to twinbox_operator;

@@ -81,11 +81,6 @@ pub enum Part {
 /// # Errors
 /// When the database is away or refuses, or has something that this binary does not know.
 pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> {
-    if arguments.only == Some(Part::Inbox) {
-        return Err(Stop::configuration(
-            "the inbox is not in this build: it comes with consumers",
-        ));
-    }
     let root = stage.load_without_database(arguments.instead.print && arguments.adopt.adopt.is_none())?;
     let options = options(&arguments, &root)?;
     if let Some(adoption) = arguments.adopt.adoption()? {
@@ -114,6 +109,7 @@ fn options(arguments: &Arguments, root: &Root) -> Result<Options, Stop> {
         Some(name) => Schema::new(name).map_err(|error| Stop::usage(format!("--schema: {error}")))?,
     };
     Ok(Options {
+        only: arguments.only.map(migrate::Part::from),
         payload: arguments.payload.map(Payload::from),
         partitions: arguments.partitions,
         wake: !arguments.no_wake,
@@ -211,6 +207,15 @@ impl From<PayloadType> for Payload {
             PayloadType::Json => Self::Json,
             PayloadType::Bytea => Self::Bytea,
             PayloadType::Text => Self::Text,
+        }
+    }
+}
+
+impl From<Part> for migrate::Part {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Outbox => Self::Outbox,
+            Part::Inbox => Self::Inbox,
         }
     }
 }

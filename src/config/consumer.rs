@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::broker::FromConfig;
 use super::relay::{OnReject, Require};
 use super::route::{self, RouteConfig};
+use crate::contract::Start;
 use crate::delivery::guarantee::{self, ConsumerFacts, EffectBy, Guarantee};
 use crate::delivery::{Route, TemplateError};
 use crate::handler::config::{Dedupe, HttpConfig};
@@ -39,7 +40,7 @@ pub struct ConsumerConfig {
     #[serde(default)]
     pub database: Option<DatabaseConfig>,
     /// The broker, exactly one.
-    #[schemars(extend("x-hint" = "write from: { kafka: { brokers: [\"host:9092\"], topics: [orders.events] } }"))]
+    #[schemars(extend("x-hint" = "write from: { kafka: { brokers: [\"host:9092\"], topics: [order.events] } }"))]
     pub from: FromConfig,
     /// Who does the work, exactly one of these.
     #[schemars(extend(
@@ -183,7 +184,7 @@ impl ConsumerConfig {
             passes_rejected: self.on_reject == OnReject::DeadLetter,
             effect: self.handler.effect(),
             retention: self.dedupe.retention.to_string(),
-            broker_encrypted: (self.from.backend().config.encrypted)(self.from.settings()),
+            broker_encrypted: (self.from.consume().encrypted)(self.from.settings()),
             handler_encrypted: self.handler.encrypted(),
             database_encrypted: database.encrypted(env),
         })
@@ -193,6 +194,17 @@ impl ConsumerConfig {
     #[must_use]
     pub fn group(&self, name: &str) -> Option<String> {
         (self.from.consume().group)(self.from.settings(), name)
+    }
+
+    /// Where it begins without a position of record.
+    #[must_use]
+    pub fn start(&self) -> Start {
+        match self.from.settings().text("start") {
+            Some("latest") => Start::Latest,
+            // A check has refused any other text.
+            Some(text) => text.parse().map_or(Start::Earliest, Start::At),
+            None => Start::Earliest,
+        }
     }
 
     /// The route of dead letters for what is read of that topic, with the broker's defaults where nothing is written.

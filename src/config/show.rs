@@ -70,14 +70,17 @@ fn computed(value: &mut Value, root: &Root) {
     }
 }
 
-/// Sets what is not written.
+/// Sets what is not written, or is empty.
 fn put(value: &mut Value, path: &[&str], text: &str) {
     let Some((last, sections)) = path.split_last() else {
         return;
     };
     let section = sections.iter().try_fold(value, |value, key| value.get_mut(key));
     if let Some(map) = section.and_then(Value::as_object_mut) {
-        map.entry(*last).or_insert_with(|| text.into());
+        let slot = map.entry(*last).or_insert(Value::Null);
+        if slot.is_null() || slot == "" {
+            *slot = text.into();
+        }
     }
 }
 

@@ -22,6 +22,8 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(15 * 60);
 const INTERVAL_DEFAULT: Duration = Duration::from_secs(5);
 /// One lost probe is no outage.
 const THRESHOLD_DEFAULT: u32 = 3;
+/// Where a batch is configured, for sentences.
+pub(super) const BATCH_KEY: &str = "handler.http.batch";
 /// What Kubernetes users write most.
 const PATH_DEFAULT: &str = "/healthz";
 

@@ -47,11 +47,22 @@ pub enum Payload {
     Text,
 }
 
+/// One of the two halves, where they live in two databases. Letters belong to both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// What relays need.
+    Outbox,
+    /// What consumers need.
+    Inbox,
+}
+
 /// What to migrate to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Where our tables live.
     pub schema: Schema,
+    /// Only this half; none = both.
+    pub only: Option<Part>,
     /// Type of the payload column; none = what is there, `jsonb` on a fresh schema.
     pub payload: Option<Payload>,
     /// A fresh outbox is made of partitions; off = what is there, a plain table on a fresh schema.
@@ -374,6 +385,7 @@ impl Options {
     pub fn new(schema: Schema) -> Self {
         Self {
             schema,
+            only: None,
             payload: None,
             partitions: false,
             wake: true,

@@ -20,7 +20,7 @@ use super::adopt::{self, Adopted};
 use super::connect::{ConnectError, Connector, Direct};
 use super::failure::Failure;
 use super::identifier::{Schema, TableName};
-use super::migrate::{self, Options, Standing};
+use super::migrate::{self, Options, Part, Standing};
 use crate::contract::{Finding, Grade};
 use partitions::Partitions;
 use rules::{Column, Grants, Server, Table, Writer};
@@ -105,7 +105,10 @@ async fn look(direct: &mut Direct, wanted: &Wanted) -> Result<Vec<Finding>, Fail
 }
 
 async fn migrations(client: &mut Client, schema: &Schema) -> Finding {
-    let options = Options::new(schema.clone());
+    let options = Options {
+        only: Some(Part::Outbox),
+        ..Options::new(schema.clone())
+    };
     let finding = |grade, observed: String, fix: &str| Finding {
         id: "PG-MIGR",
         grade,

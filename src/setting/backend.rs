@@ -21,20 +21,22 @@ pub struct BackendConfig {
     pub check: fn(&Settings, &mut Complaints),
     /// Whether these settings encrypt the connection (`require: [tls]`).
     pub encrypted: fn(&Settings) -> bool,
-    /// What stands below its key under `from`, where it can be consumed from.
+    /// The other side, where it can be consumed from.
     pub consume: Option<ConsumeConfig>,
 }
 
-/// A broker's side of the configuration of consumers.
+/// A broker's side of the configuration of a consumer.
 #[derive(Debug, Clone, Copy)]
 pub struct ConsumeConfig {
     /// The schema of what stands below the broker's key under `from`.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
-    /// As [`BackendConfig::check`].
+    /// Complains about settings that a schema cannot refuse. Gets whatever the user wrote: may not assume that it fits.
     pub check: fn(&Settings, &mut Complaints),
+    /// Whether these settings encrypt the connection (`require: [tls]`).
+    pub encrypted: fn(&Settings) -> bool,
     /// The keys that only a consumer has: without them the settings are those of a publisher, of dead letters for example.
     pub own: &'static [&'static str],
-    /// The group that shares the messages, for the consumer of that name; none where there are no groups.
+    /// The group whose members share the messages, for the consumer of that name; none where there are no groups.
     pub group: fn(&Settings, &str) -> Option<String>,
 }
 
@@ -87,6 +89,12 @@ impl Settings {
             map.retain(|key, _| !keys.contains(&key.as_str()));
         }
         Self(value)
+    }
+
+    /// The text at a key, if there is one and it is not empty.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.get(key)?.as_str().filter(|text| !text.is_empty())
     }
 
     /// The value at a key, if it is there.

@@ -10,7 +10,7 @@
 use schemars::{Schema, json_schema};
 use serde_json::{Map, Value};
 
-use super::{Duration, Size, Start};
+use super::{Duration, Size};
 
 /// A named grammar of a text.
 #[derive(Debug, Clone, Copy)]
@@ -37,13 +37,6 @@ pub const SIZE: Format = Format {
     check: |text| text.parse::<Size>().map(drop).map_err(|error| error.to_string()),
 };
 
-/// The format of [`Start`].
-pub const START: Format = Format {
-    name: "twinbox-start",
-    pattern: None,
-    check: |text| text.parse::<Start>().map(drop).map_err(|error| error.to_string()),
-};
-
 /// A secret written as text: anything but nothing.
 pub const SECRET: Format = Format {
     name: "twinbox-secret",
@@ -62,6 +55,18 @@ pub const FILE: Format = Format {
     name: "twinbox-file",
     pattern: None,
     check: SECRET.check,
+};
+
+/// Where a consumer without a position of record begins.
+pub const START: Format = Format {
+    name: "twinbox-start",
+    pattern: None,
+    check: |text| match text {
+        "earliest" | "latest" => Ok(()),
+        _ => text.parse::<jiff::Timestamp>().map(drop).map_err(|_| {
+            format!("\"{text}\" is no start; write earliest, latest, or a time such as 2026-11-23T10:00:00Z")
+        }),
+    },
 };
 
 // === impl Format ===

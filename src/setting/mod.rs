@@ -10,7 +10,6 @@ mod format;
 mod scalar;
 mod secret;
 mod size;
-mod start;
 mod tls;
 
 pub use backend::{BackendConfig, ConsumeConfig, RouteField, Settings, SettingsError};
@@ -20,5 +19,4 @@ pub use format::{DURATION, FILE, Format, SECRET, SIZE, START, one_of};
 pub use scalar::Scalar;
 pub use secret::{SECRET_BYTES_MAX, Secret, SecretError, SecretText};
 pub use size::{Size, SizeError};
-pub use start::{Start, StartError};
 pub use tls::TlsConfig;

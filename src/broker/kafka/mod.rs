@@ -24,7 +24,6 @@ mod publisher;
 mod rejection;
 mod reports;
 mod slots;
-mod source_config;
 mod stopped;
 mod topics;
 mod traffic;

@@ -10,12 +10,19 @@ use crate::setting::{BackendConfig, ConsumeConfig, RouteField};
 #[serde(deny_unknown_fields, default)]
 pub struct MemoryConfig {}
 
-/// What is consumed from a broker inside this process.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct MemorySourceConfig {
+/// Topics of the broker inside this process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryConsumeConfig {
+    /// The cluster: the name of the relay that writes to it. Empty = the consumer's own name.
+    #[serde(default)]
+    pub cluster: String,
     /// The topics.
+    #[schemars(length(min = 1))]
     pub topics: Vec<String>,
+    /// Members of one group share the topics. Empty = the consumer's name.
+    #[serde(default)]
+    pub group: String,
 }
 
 /// The memory broker as the configuration knows it.
@@ -33,9 +40,10 @@ pub const CONFIG: BackendConfig = BackendConfig {
     // Nothing leaves the process.
     encrypted: |_| true,
     consume: Some(ConsumeConfig {
-        schema: |generator| generator.subschema_for::<MemorySourceConfig>(),
+        schema: |generator| generator.subschema_for::<MemoryConsumeConfig>(),
         check: |_, _| {},
-        own: &["topics"],
-        group: |_, _| None,
+        encrypted: |_| true,
+        own: &["cluster", "topics", "group"],
+        group: |settings, name| Some(settings.text("group").unwrap_or(name).to_owned()),
     }),
 };

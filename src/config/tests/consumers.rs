@@ -1,9 +1,9 @@
 //! Consumers: what holds by default, each mistake with its own sentence, what a stronger layer replaces.
 
 use super::*;
-use crate::broker::kafka::config::KafkaSourceConfig;
+use crate::broker::kafka::config::KafkaConsumeConfig;
 use crate::config::{By, HandlerConfig, OnReject, ReadEnvelope, Scope};
-use crate::setting::Start;
+use crate::contract::Start;
 
 const FROM: &str = "from: { kafka: { brokers: [\"kafka:9092\"], topics: [order.events] } }";
 const SQL: &str = "handler: { sql: { function: billing.on_event } }";
@@ -21,7 +21,7 @@ fn with(line: &str) -> World {
     consumer(&[SQL, line])
 }
 
-fn kafka(world: &World) -> KafkaSourceConfig {
+fn kafka(world: &World) -> KafkaConsumeConfig {
     world.root().consumers["billing"].from.settings().read().unwrap()
 }
 
@@ -48,7 +48,7 @@ fn the_example_of_the_design_is_a_configuration_with_its_defaults() {
         panic!("an application");
     };
     assert_eq!((http.concurrency, http.batch), (64, 1));
-    assert_eq!(kafka(&world).start, Start::Earliest);
+    assert_eq!(kafka(&world).start.0, Start::Earliest);
     let HandlerConfig::Sql(sql) = with("require: []").root().consumers["billing"].handler.clone() else {
         panic!("a function");
     };
@@ -124,12 +124,12 @@ fn a_consumer_needs_one_broker_and_one_handler() {
     let of = |yaml: &str| World::new(&format!("consumers: {{ billing: {{ {yaml} }} }}\n")).problem();
     assert_eq!(
         of(SQL),
-        "consumers.billing.from | twinbox.yaml:1:14 | is missing; write from: { kafka: { brokers: [\"host:9092\"], topics: [orders.events] } }"
+        "consumers.billing.from | twinbox.yaml:1:14 | is missing; write from: { kafka: { brokers: [\"host:9092\"], topics: [order.events] } }"
     );
     assert!(of(FROM).contains("billing.handler | twinbox.yaml:1:14 | is missing; write handler: { sql: "));
     assert!(
         of(&format!("{SQL}, from: {{ kafka: {{ brokers: [a] }} }}"))
-            .ends_with("topics | twinbox.yaml:1:83 | is missing; write topics: [orders.events]")
+            .ends_with("topics | twinbox.yaml:1:83 | is missing; write topics: [order.events]")
     );
     assert!(
         of(&format!("{SQL}, from: {{ kafka: {{ brokers: [a], topics: [] }} }}"))
@@ -143,7 +143,7 @@ fn a_consumer_needs_one_broker_and_one_handler() {
         ("{}", "handler | twinbox.yaml:4:5 | is empty; write one of http, sql"),
         (
             "sql: { function: f }, http: { url: \"http://a/\" }",
-            "handler | twinbox.yaml:4:14 | names http and sql; write exactly one",
+            "handler | twinbox.yaml:4:5 | names http and sql; write exactly one",
         ),
         (
             "sql: {}",
@@ -194,8 +194,7 @@ fn what_a_consumer_reads_is_checked_as_what_a_relay_writes() {
     assert!(of("options: { auto.offset.reset: latest }").contains("must be told"));
     assert!(of("options: { group.id: x }").ends_with("is set by `group`; write it there"));
     assert!(
-        of("start: yesterday")
-            .ends_with("is not known; write earliest, latest or a time like \"2026-03-01T00:00:00Z\"")
+        of("start: yesterday").ends_with("is no start; write earliest, latest, or a time such as 2026-11-23T10:00:00Z")
     );
     assert!(of("gruop: x").ends_with("unknown key; did you mean `group`?"));
     let pattern = World::new(&format!(
@@ -204,7 +203,7 @@ fn what_a_consumer_reads_is_checked_as_what_a_relay_writes() {
     assert!(
         pattern
             .problem()
-            .contains("topics.0 | twinbox.yaml:1:65 | is a pattern; write each topic"),
+            .contains("topics.0 | twinbox.yaml:1:65 | is a pattern; name each topic"),
         "{}",
         pattern.problem()
     );

@@ -9,7 +9,7 @@ use tokio_postgres::Transaction;
 
 use super::failure::Failures;
 use super::{Attempts, Client, RelayLetters};
-use crate::contract::{Kept, Progress, StoreError, StoreRun};
+use crate::contract::{Append, Kept, Progress, StoreError, StoreRun};
 use crate::delivery::LaneName;
 use crate::message::Message;
 use crate::postgres::answer::away;
@@ -177,7 +177,7 @@ impl RelayLetters {
 fn left_by(run: &StoreRun, live: &[LaneName]) -> Progress {
     let mut progress = run.progress.clone();
     let unsettled = run.appends.iter().filter(|append| live.contains(&append.lane));
-    progress.rest.extend(unsettled.flat_map(|append| append.positions()));
+    progress.rest.extend(unsettled.flat_map(Append::positions));
     progress.rest.sort_unstable();
     progress.rest.dedup();
     progress

@@ -7,7 +7,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Payload, Wake};
+use super::{Part, Payload, Wake};
 
 /// The ledger; made before everything else and not in itself.
 pub(super) const LEDGER: &str = include_str!("../../../sql/migration.sql");
@@ -29,6 +29,8 @@ pub enum Component {
     Letters,
     /// Notify if asleep.
     Wake,
+    /// The inbox and what consumers remember.
+    Inbox,
 }
 
 /// One change: a file that is applied, or the wake trigger that is taken out.
@@ -65,12 +67,19 @@ const PARTITIONS: [Step; 2] = [
     file!(Partitions 1 "partitions" "partitions/0001_partitions.up.sql"),
     file!(Partitions 2 "upkeep" "partitions/0002_upkeep.up.sql"),
 ];
-const REST: [Step; 5] = [
+const REST: [Step; 4] = [
     file!(Outbox 2 "relay" "outbox/0002_relay.up.sql"),
     file!(Outbox 3 "enqueue" "outbox/0003_enqueue.up.sql"),
-    file!(Letters 1 "letters" "letters/0001_letters.up.sql"),
     file!(Outbox 4 "operate" "outbox/0004_operate.up.sql"),
     file!(Outbox 5 "retention" "outbox/0005_retention.up.sql"),
+];
+const LETTERS: [Step; 2] = [
+    file!(Letters 1 "letters" "letters/0001_letters.up.sql"),
+    file!(Letters 2 "origin" "letters/0002_origin.up.sql"),
+];
+const INBOX: [Step; 2] = [
+    file!(Inbox 1 "inbox" "inbox/0001_inbox.up.sql"),
+    file!(Inbox 2 "once" "inbox/0002_once.up.sql"),
 ];
 const WAKE: Step = file!(Wake 1 "wake" "wake/0001_wake.up.sql");
 
@@ -81,11 +90,27 @@ pub(super) struct Shape {
     pub(super) partitions: bool,
 }
 
-/// What a schema with this shape and this wake has, in order. The outbox gets its shape before anything refers to it.
-pub(super) fn plan(shape: Shape, wake: Wake) -> Vec<Step> {
-    let [partitioned, upkeep] = PARTITIONS;
+/// What a schema with these parts, this shape and this wake has, in order. The outbox gets its shape before anything refers
+/// to it; letters belong to both parts.
+pub(super) fn plan(only: Option<Part>, shape: Shape, wake: Wake) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if only != Some(Part::Inbox) {
+        steps.extend(outbox(shape));
+    }
+    steps.extend(LETTERS);
+    if only != Some(Part::Inbox) {
+        steps.extend(shape.partitions.then_some(PARTITIONS[1]));
+        steps.extend((wake == Wake::Installed).then_some(WAKE));
+    }
+    if only != Some(Part::Outbox) {
+        steps.extend(INBOX);
+    }
+    steps
+}
+
+fn outbox(shape: Shape) -> Vec<Step> {
     let mut steps = vec![OUTBOX];
-    steps.extend(shape.partitions.then_some(partitioned));
+    steps.extend(shape.partitions.then_some(PARTITIONS[0]));
     match shape.payload {
         Payload::Jsonb => {}
         Payload::Json => steps.push(PAYLOAD_JSON),
@@ -93,10 +118,6 @@ pub(super) fn plan(shape: Shape, wake: Wake) -> Vec<Step> {
         Payload::Text => steps.push(PAYLOAD_TEXT),
     }
     steps.extend(REST);
-    steps.extend(shape.partitions.then_some(upkeep));
-    if wake == Wake::Installed {
-        steps.push(WAKE);
-    }
     steps
 }
 
@@ -112,6 +133,8 @@ pub(super) fn find(component: &str, version: i32, name: &str) -> Option<Step> {
         .into_iter()
         .chain(PARTITIONS)
         .chain(REST)
+        .chain(LETTERS)
+        .chain(INBOX)
         .find(|step| {
             step.component.name() == component
                 && step.version == version
@@ -140,6 +163,7 @@ impl Component {
             Self::Payload => "payload",
             Self::Letters => "letters",
             Self::Wake => "wake",
+            Self::Inbox => "inbox",
         }
     }
 }
@@ -190,8 +214,9 @@ mod tests {
                 Component::Payload,
                 Component::Letters,
                 Component::Wake,
+                Component::Inbox,
             ] {
-                let versions = plan(shape, Wake::Installed)
+                let versions = plan(None, shape, Wake::Installed)
                     .into_iter()
                     .filter(|step| step.component == component)
                     .map(|step| step.version);
@@ -210,11 +235,11 @@ mod tests {
             payload: Payload::Json,
             partitions: true,
         };
-        let all = plan(shape, Wake::Installed)
+        let all = plan(None, shape, Wake::Installed)
             .into_iter()
             .chain([PAYLOAD_BYTEA, PAYLOAD_TEXT]);
         for sql in all.map(|step| step.sql).chain([LEDGER, ROLES, WAKE_REMOVE]) {
-            let rest = ["{schema}", "'{}'", "{} = none", "{8}", "{6}"]
+            let rest = ["{schema}", "'{}'", "{} = none", "{8}", "{6}", "{0,39}", "{32}", "{1,9}"]
                 .into_iter()
                 .fold(sql.to_owned(), |rest, allowed| rest.replace(allowed, ""));
             assert!(!rest.contains('{') && !rest.contains("twinbox."), "{rest}");

@@ -5,7 +5,7 @@
 use tokio_postgres::Transaction;
 
 use super::files::{self, Component, Shape, Step};
-use super::{MigrateError, Options, Payload, Stop, Wake};
+use super::{MigrateError, Options, Part, Payload, Stop, Wake};
 use crate::postgres::identifier::{Schema, quoted};
 
 /// One row of the ledger.
@@ -116,18 +116,20 @@ pub(super) fn standing(options: &Options, ledger: &[Entry], wake: Wake) -> Stand
             Some(_) => {}
         }
     }
+    let outbox = options.only != Some(Part::Inbox);
     let present = present(ledger);
-    if let (Some(Shape { payload: present, .. }), Some(asked)) = (present, options.payload)
+    if outbox
+        && let (Some(Shape { payload: present, .. }), Some(asked)) = (present, options.payload)
         && present != asked
     {
         return Standing::PayloadFixed { present, asked };
     }
-    if options.partitions && present.is_some_and(|present| !present.partitions) {
+    if outbox && options.partitions && present.is_some_and(|present| !present.partitions) {
         return Standing::Plain;
     }
-    let plan = files::plan(present.unwrap_or_else(|| options.shape()), wake);
+    let plan = files::plan(options.only, present.unwrap_or_else(|| options.shape()), wake);
     let mut missing: Vec<_> = plan.into_iter().filter(|step| !has(ledger, step)).collect();
-    if wake != Wake::Installed && has(ledger, &files::wake_removal()) {
+    if outbox && wake != Wake::Installed && has(ledger, &files::wake_removal()) {
         missing.push(files::wake_removal());
     }
     if missing.is_empty() {

@@ -22,7 +22,7 @@ pub fn print(options: &Options) -> String {
         quoted(schema.name()),
         schema.render(files::LEDGER)
     );
-    let plan = files::plan(options.shape(), wake);
+    let plan = files::plan(options.only, options.shape(), wake);
     let mut rest = plan.as_slice();
     while !rest.is_empty() {
         let (steps, others) = rest.split_at(files::together(rest));

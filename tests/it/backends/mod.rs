@@ -5,3 +5,4 @@ mod kafka;
 mod memory;
 mod postgres_cursor;
 mod postgres_ground;
+mod postgres_inbox;

@@ -1,0 +1,3 @@
+//! The database side of a consumer on a real PostgreSQL.
+
+mod generations;
