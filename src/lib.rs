@@ -52,6 +52,7 @@ pub mod app;
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod consumer;
 pub mod contract;
 pub mod delivery;
 pub mod fault;

@@ -25,8 +25,11 @@ pub struct Backend {
     /// Prepares a connection; does no I/O. Fails when the settings do not fit.
     pub open: fn(&Settings, OpenContext) -> Result<Arc<dyn Broker>, Failure>,
     /// Prepares a subscription, where it can be consumed from; does no I/O. Fails when the settings do not fit.
-    pub subscribe: Option<fn(&Settings, SubscribeContext) -> Result<Arc<dyn Subscriber>, Failure>>,
+    pub subscribe: Option<Subscribe>,
 }
+
+/// How a broker is prepared for consuming.
+pub type Subscribe = fn(&Settings, SubscribeContext) -> Result<Arc<dyn Subscriber>, Failure>;
 
 /// Which envelope a consumer reads.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

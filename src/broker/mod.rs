@@ -10,7 +10,7 @@ pub mod kafka;
 pub mod memory;
 mod rejection;
 
-pub use context::{Backend, DedupeBy, Environment, OpenContext, Reads, STALL_DEFAULT, SubscribeContext};
+pub use context::{Backend, DedupeBy, Environment, OpenContext, Reads, STALL_DEFAULT, Subscribe, SubscribeContext};
 pub use envelope::{Encoder, Envelope};
 pub use rejection::Diagnosis;
 

@@ -12,10 +12,11 @@ use std::sync::OnceLock;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::consumer::BY;
 use super::retention::RETENTION;
 use super::root::{LISTEN, Root};
 use super::route::{DEAD_LETTER_TEMPLATE, TEMPLATE};
-use crate::setting::{DURATION, FILE, Format, SECRET, SIZE};
+use crate::setting::{DURATION, FILE, Format, SECRET, SIZE, START};
 
 /// Every format the schema may name.
 pub(super) const FORMATS: &[Format] = &[
@@ -23,7 +24,9 @@ pub(super) const FORMATS: &[Format] = &[
     SIZE,
     SECRET,
     FILE,
+    START,
     RETENTION,
+    BY,
     LISTEN,
     TEMPLATE,
     DEAD_LETTER_TEMPLATE,
@@ -95,6 +98,8 @@ pub(super) fn keys(schema: &Value) -> impl Iterator<Item = &str> {
 /// `value` with every default filled in: what holds.
 pub(super) fn fill(value: &mut Value, schema: &Value) {
     let Value::Object(map) = value else { return };
+    // What was not chosen has no defaults.
+    let one_of = marked(schema, "x-one-of");
     for (key, schema) in schema
         .get("properties")
         .and_then(Value::as_object)
@@ -103,7 +108,8 @@ pub(super) fn fill(value: &mut Value, schema: &Value) {
     {
         if let Some(value) = map.get_mut(key) {
             fill(value, schema);
-        } else if !marked(schema, "x-optional")
+        } else if !one_of
+            && !marked(schema, "x-optional")
             && let Some(mut default) = default(schema)
         {
             fill(&mut default, schema);

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use super::lane::LaneId;
 use super::state::{OnReject, State};
-use crate::contract::{LetterId, Outbound, Rejection};
+use super::ticket::{Named, named};
+use crate::contract::{LetterId, Outbound, Rejection, Ticket};
 use crate::delivery::{Address, Failure, LaneName};
 
 /// A letter that was refused: it goes to the dead-letter destination next.
@@ -28,6 +29,8 @@ pub(super) struct Dead {
     pub(super) place: u32,
     /// Why it was refused.
     pub(super) failure: Arc<Failure>,
+    /// Attempts that counted.
+    pub(super) attempts: u32,
 }
 
 // === impl State ===
@@ -61,7 +64,20 @@ impl State {
             address,
             place,
             failure,
+            attempts,
         })
+    }
+
+    /// What is known of a message that is on its way to the dead-letter destination: its lane, the attempts that counted,
+    /// and why it was refused. None for a letter, which knows itself.
+    pub fn refusal(&mut self, ticket: Ticket) -> Option<(LaneName, u32, Arc<Failure>)> {
+        let Named::Message(number) = named(ticket) else {
+            return None;
+        };
+        let lane = self.inflight.get(number)?.lane;
+        let dead = self.lanes[lane as usize].dead.as_ref()?;
+        let (attempts, failure) = (dead.attempts, Arc::clone(&dead.failure));
+        Some((self.name_of(lane), attempts, failure))
     }
 
     /// The refused head of a lane is gone: what follows does not wait for the dead-letter destination.

@@ -175,6 +175,13 @@ impl Lane {
         self.last_failure = Some(failure);
     }
 
+    /// A run, or the rest of one, was not attempted: it goes back as if it had not left.
+    pub(super) fn take_back(&mut self, left: &[u64]) {
+        for number in left.iter().rev() {
+            self.queue.push_front(*number);
+        }
+    }
+
     /// Everything of the lane, head first.
     pub(super) fn whole(&self) -> impl Iterator<Item = u64> {
         self.run.iter().chain(&self.queue).copied()

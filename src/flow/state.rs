@@ -190,6 +190,12 @@ impl State {
         self.inflight.unsettled()
     }
 
+    /// Their bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.inflight.bytes()
+    }
+
     /// Messages that the broker has taken over for good.
     #[must_use]
     pub fn published(&self) -> u64 {

@@ -215,6 +215,18 @@ fn finish_run(state: &mut State, id: LaneId, turn: &mut Turn<'_>) {
         state.forget_if_over(id);
         return;
     }
+    let speaks = left.iter().any(|number| {
+        state
+            .inflight
+            .get(*number)
+            .is_some_and(|flight| flight.failure.is_some())
+    });
+    if !speaks && state.draining != Draining::No {
+        // It was not begun, and is not to be any more: nothing has failed.
+        state.lane_mut(id).take_back(&left);
+        state.list(id);
+        return;
+    }
     let failure = left
         .iter()
         .find_map(|number| state.inflight.get_mut(*number)?.failure.take())

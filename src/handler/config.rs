@@ -22,6 +22,8 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(15 * 60);
 const INTERVAL_DEFAULT: Duration = Duration::from_secs(5);
 /// One lost probe is no outage.
 const THRESHOLD_DEFAULT: u32 = 3;
+/// Where a batch is configured, for sentences.
+pub(super) const BATCH_KEY: &str = "handler.http.batch";
 /// What Kubernetes users write most.
 const PATH_DEFAULT: &str = "/healthz";
 
@@ -102,7 +104,7 @@ pub struct HealthConfig {
     /// The path, at the host and port of `url`.
     #[schemars(length(min = 1))]
     pub path: String,
-    /// How often it is asked, and how long an answer may take.
+    /// How often it is asked. An answer may take as long, but at most `1s`.
     pub interval: Duration,
     /// Failures in a row until the application counts as away; one success is enough to be back.
     #[schemars(range(min = 1, max = 100))]

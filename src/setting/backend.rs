@@ -21,6 +21,23 @@ pub struct BackendConfig {
     pub check: fn(&Settings, &mut Complaints),
     /// Whether these settings encrypt the connection (`require: [tls]`).
     pub encrypted: fn(&Settings) -> bool,
+    /// The other side, where it can be consumed from.
+    pub consume: Option<ConsumeConfig>,
+}
+
+/// A broker's side of the configuration of a consumer.
+#[derive(Debug, Clone, Copy)]
+pub struct ConsumeConfig {
+    /// The schema of what stands below the broker's key under `from`.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Complains about settings that a schema cannot refuse. Gets whatever the user wrote: may not assume that it fits.
+    pub check: fn(&Settings, &mut Complaints),
+    /// Whether these settings encrypt the connection (`require: [tls]`).
+    pub encrypted: fn(&Settings) -> bool,
+    /// The keys that only a consumer has: without them the settings are those of a publisher, of dead letters for example.
+    pub own: &'static [&'static str],
+    /// The group whose members share the messages, for the consumer of that name; none where there are no groups.
+    pub group: fn(&Settings, &str) -> Option<String>,
 }
 
 /// One field of a destination, a template.
@@ -62,6 +79,22 @@ impl Settings {
     /// When they do not fit, which a check would have reported before.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, SettingsError> {
         T::deserialize(&self.0).map_err(|_| SettingsError)
+    }
+
+    /// The settings without these keys.
+    #[must_use]
+    pub fn without(&self, keys: &[&str]) -> Self {
+        let mut value = self.0.clone();
+        if let Some(map) = value.as_object_mut() {
+            map.retain(|key, _| !keys.contains(&key.as_str()));
+        }
+        Self(value)
+    }
+
+    /// The text at a key, if there is one and it is not empty.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.get(key)?.as_str().filter(|text| !text.is_empty())
     }
 
     /// The value at a key, if it is there.

@@ -57,6 +57,18 @@ pub const FILE: Format = Format {
     check: SECRET.check,
 };
 
+/// Where a consumer without a position of record begins.
+pub const START: Format = Format {
+    name: "twinbox-start",
+    pattern: None,
+    check: |text| match text {
+        "earliest" | "latest" => Ok(()),
+        _ => text.parse::<jiff::Timestamp>().map(drop).map_err(|_| {
+            format!("\"{text}\" is no start; write earliest, latest, or a time such as 2026-11-23T10:00:00Z")
+        }),
+    },
+};
+
 // === impl Format ===
 
 impl Format {

@@ -12,10 +12,10 @@ mod secret;
 mod size;
 mod tls;
 
-pub use backend::{BackendConfig, RouteField, Settings, SettingsError};
+pub use backend::{BackendConfig, ConsumeConfig, RouteField, Settings, SettingsError};
 pub use complaint::{Complaint, Complaints};
 pub use duration::{DURATION_MAX, Duration, DurationError};
-pub use format::{DURATION, FILE, Format, SECRET, SIZE, one_of};
+pub use format::{DURATION, FILE, Format, SECRET, SIZE, START, one_of};
 pub use scalar::Scalar;
 pub use secret::{SECRET_BYTES_MAX, Secret, SecretError, SecretText};
 pub use size::{Size, SizeError};

@@ -11,6 +11,10 @@ use serde_json::Value;
 
 use crate::setting::{BackendConfig, Complaints, RouteField, Scalar, Secret, Settings, TlsConfig};
 
+mod consume;
+
+pub use consume::{KafkaConsumeConfig, StartConfig};
+
 /// A Kafka cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -69,7 +73,8 @@ pub const CONFIG: BackendConfig = BackendConfig {
         default_dead_letter: "{topic}.dlq",
     }],
     check,
-    encrypted: |settings| settings.get("tls").is_some_and(Value::is_object),
+    encrypted,
+    consume: Some(consume::CONFIG),
 };
 
 // === impl SaslMechanism ===
@@ -169,8 +174,17 @@ fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
 }
 
+fn encrypted(settings: &Settings) -> bool {
+    settings.get("tls").is_some_and(Value::is_object)
+}
+
 /// Looks at raw settings, so that it can speak beside other mistakes.
 fn check(settings: &Settings, complaints: &mut Complaints) {
+    check_with(settings, &[], complaints);
+}
+
+/// The same, with options that only one side refuses.
+fn check_with(settings: &Settings, more: &[(Refuse, &str)], complaints: &mut Complaints) {
     for (index, broker) in list(settings.get("brokers")).enumerate() {
         if broker.contains("://") {
             complaints.add(&["brokers", &index.to_string()], "is a URL; write host:port");
@@ -178,7 +192,7 @@ fn check(settings: &Settings, complaints: &mut Complaints) {
     }
     for (option, value) in settings.get("options").and_then(Value::as_object).into_iter().flatten() {
         let name = option.trim().to_ascii_lowercase();
-        if let Some((_, why)) = REFUSED.iter().find(|(refuse, _)| refuse.fits(&name, value)) {
+        if let Some((_, why)) = REFUSED.iter().chain(more).find(|(refuse, _)| refuse.fits(&name, value)) {
             complaints.add(&["options", option], *why);
         }
     }

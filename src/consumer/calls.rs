@@ -1,0 +1,182 @@
+//! Calling: from the queue of a flow to the processor and back, one claimed batch after another.
+//!
+//! Promises: nothing is called for that is not signed; whole runs only; a message that the process died of too often is refused
+//! instead of called for.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::run::Shared;
+use super::term::{Left, Term};
+use crate::contract::{Answer, Burial, Claim, Outbound, Processed, Receipt, StoreError, Work};
+use crate::delivery::{Failure, FailureKind};
+use crate::flow::Event;
+use crate::flow::clock::now;
+
+/// A batch that was called for.
+pub(super) struct Ran {
+    answers: Vec<Answer>,
+    fenced: bool,
+}
+
+/// A batch that waited for its claim, and its turn.
+pub(super) type Signed = (Result<Claim, StoreError>, Vec<Outbound>, OwnedSemaphorePermit);
+
+// === impl Term ===
+
+impl Term<'_> {
+    /// What is addressed elsewhere is a dead letter on its way to the broker.
+    pub(super) fn hand_over(&mut self, batch: Vec<Outbound>) {
+        let (own, dead): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .partition(|outbound| outbound.address.destination == self.destination);
+        self.queue.push(own);
+        for outbound in dead {
+            let refusal = self.opening.state.refusal(outbound.ticket);
+            let burial = refusal.map(|(lane, attempts, failure)| Burial {
+                message: outbound.message.clone(),
+                lane,
+                attempts,
+                failure,
+            });
+            let (shared, fence) = (Arc::clone(self.shared), Arc::clone(&self.opening.fence));
+            let ticket = outbound.ticket;
+            self.running.push(Box::pin(async move {
+                let receipt = shared.dead.send(outbound, &fence, burial).await;
+                Ran {
+                    answers: vec![Answer { ticket, receipt }],
+                    fenced: false,
+                }
+            }));
+        }
+    }
+
+    /// One batch at a time waits for its turn, and then for its claim.
+    pub(super) fn want_a_permit(&mut self) {
+        let busy = self.permit.is_some() || self.signing.is_some() || self.queue.is_empty();
+        if !busy && self.drain_until.is_none() {
+            self.permit = Some(self.shared.permit());
+        }
+    }
+
+    pub(super) fn permitted(&mut self, permit: OwnedSemaphorePermit) {
+        self.permit = None;
+        let most = self.shared.engine.processor.capacity().batch;
+        let batch = self.queue.take(most);
+        let batch = self.refuse_killers(batch);
+        let Some(highest) = batch.iter().map(offset).max() else {
+            return;
+        };
+        let Some(claim) = self.opening.care.needed(highest) else {
+            return self.call(batch, permit);
+        };
+        let (shared, fence) = (Arc::clone(self.shared), Arc::clone(&self.opening.fence));
+        self.signing = Some(Box::pin(async move {
+            let answer = shared.sign(&fence, claim).await;
+            (answer.map(|()| claim), batch, permit)
+        }));
+    }
+
+    /// A message that the process died of too often is not called for again: it is refused.
+    fn refuse_killers(&mut self, batch: Vec<Outbound>) -> Vec<Outbound> {
+        let attempts_max = self.opening.attempts_max;
+        let (killers, batch): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .partition(|outbound| self.opening.care.deaths(offset(outbound)) >= attempts_max);
+        if !killers.is_empty() {
+            let failure = Arc::new(Failure::new(
+                FailureKind::Rejected,
+                "ProcessDied",
+                format!("the process died {attempts_max} times while it had called for this message alone"),
+            ));
+            let answers = killers.iter().map(|outbound| Answer {
+                ticket: outbound.ticket,
+                receipt: Receipt::Failed(Arc::clone(&failure)),
+            });
+            self.later.push_back(Event::Answered(answers.collect()));
+        }
+        batch
+    }
+
+    pub(super) fn signed(&mut self, signed: Signed) {
+        self.signing = None;
+        let (answer, batch, permit) = signed;
+        match answer {
+            Ok(claim) => {
+                self.opening.care.signed(claim);
+                crate::point!("claim.moved");
+                self.call(batch, permit);
+            }
+            Err(error) => self.left = Some(error.into()),
+        }
+    }
+
+    fn call(&mut self, messages: Vec<Outbound>, permit: OwnedSemaphorePermit) {
+        let work = Work {
+            fence: Arc::clone(&self.opening.fence),
+            mark: self.mark(),
+            messages,
+        };
+        let shared = Arc::clone(self.shared);
+        self.running.push(Box::pin(async move {
+            let tickets: Vec<_> = work.messages.iter().map(|outbound| outbound.ticket).collect();
+            let processed = shared.engine.processor.process(work).await;
+            drop(permit);
+            debug_assert_eq!(tickets.len(), processed.len(), "one answer per message (Processor P1)");
+            let fenced = processed.contains(&Processed::Fenced);
+            let answers = tickets.into_iter().zip(processed).map(|(ticket, processed)| Answer {
+                ticket,
+                receipt: shared.receipt(processed),
+            });
+            Ran {
+                answers: answers.collect(),
+                fenced,
+            }
+        }));
+    }
+
+    pub(super) fn ran(&mut self, ran: Ran) {
+        if ran.fenced {
+            self.left = Some(Left::Fenced);
+            return;
+        }
+        let failed = ran
+            .answers
+            .iter()
+            .any(|answer| matches!(answer.receipt, Receipt::Failed(_)));
+        if let Some(since) = self.shared.last_success().filter(|_| failed) {
+            self.happened(Event::OthersFlow(since));
+        }
+        if ran.answers.iter().any(|answer| answer.receipt == Receipt::Durable) {
+            self.shared.succeeded(now());
+        }
+        self.happened(Event::Answered(ran.answers));
+        crate::point!("consumer.settled");
+    }
+}
+
+fn offset(outbound: &Outbound) -> i64 {
+    outbound.message.position.major.cast_signed()
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// What a processor's answer is to the flow; counts it.
+    fn receipt(&self, processed: Processed) -> Receipt {
+        match processed {
+            Processed::Done => {
+                self.processed.fetch_add(1, Ordering::Relaxed);
+                Receipt::Durable
+            }
+            Processed::Duplicate => {
+                self.deduplicated.fetch_add(1, Ordering::Relaxed);
+                Receipt::Durable
+            }
+            Processed::Held | Processed::Fenced => Receipt::NotAttempted,
+            Processed::Failed(failure) => Receipt::Failed(failure),
+        }
+    }
+}
