@@ -5,7 +5,9 @@
 
 mod backlog;
 mod bad_rows;
+mod both_halves;
 mod config_check_five;
+mod consumer_thin_path;
 #[cfg(feature = "faults")]
 mod crash_points;
 mod demo;

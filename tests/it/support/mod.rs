@@ -9,6 +9,7 @@ pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod ledger;
 pub(crate) mod live;
+pub(crate) mod offsets;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
