@@ -14,6 +14,7 @@ mod demo;
 mod doctor;
 mod drain;
 mod golden_debezium;
+mod http_replies;
 mod idle;
 mod incidents;
 mod last_window;
