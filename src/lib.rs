@@ -48,9 +48,9 @@
 //! | Promise | Carried by |
 //! |---|---|
 //! | nothing committed is lost | `postgres::cursor` (snapshots, not sequence numbers), R3 and R6 in `flow::state` |
-| nothing is settled without its effect | R3 in `flow::state`; `contract::Processor` P2; `consumer::term` marks before it settles |
-| an effect happens once | `postgres::inbox`: effect and inbox row commit together, under the stream's fence |
-| a message that kills the process is found | `consumer::care`: nothing is called for that is not signed (S23) |
+//! | nothing is settled without its effect | R3 in `flow::state`; `contract::Processor` P2; `consumer::term` marks before it settles |
+//! | an effect happens once | `postgres::inbox`: effect and inbox row commit together, under the stream's fence |
+//! | a message that kills the process is found | `consumer::care`: nothing is called for that is not signed (S23) |
 //! | a key's order | `delivery` lanes, R1 and R2; `contract::Publisher` P3 and P4; R10 when a lane is stored |
 //! | a failing key delays only itself | `delivery::verdict`, `relay` places and rests, R11 |
 //! | one holder's writes at a time | `contract::Lease`; every statement carries (epoch, holder) |
