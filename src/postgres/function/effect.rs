@@ -147,11 +147,11 @@ impl<E: Effects> Effector<E> {
     ) -> Result<(Vec<bool>, i64), Outcome> {
         let ours = |error: tokio_postgres::Error| ours(&error);
         let (_, generations) =
-            tokio::try_join!(transaction.batch_execute(SETTINGS), self.text.enter(transaction)).map_err(ours)?;
+            tokio::try_join!(transaction.batch_execute(SETTINGS), self.text.enter(&**transaction)).map_err(ours)?;
         let identities: Vec<Identity> = span.iter().map(|at| Identity::of(&work.messages[*at].message)).collect();
         let mut unknown = self
             .text
-            .remember(transaction, (&self.consumer, generations), (&identities, Known::Done))
+            .remember(&**transaction, (&self.consumer, generations), (&identities, Known::Done))
             .await
             .map_err(ours)?;
         crate::point!("effect.remembered");
@@ -164,7 +164,7 @@ impl<E: Effects> Effector<E> {
             applied.map_err(|outcome| in_span(outcome, &called))?;
         }
         crate::point!("effect.called");
-        let held = async { self.text.hold(transaction, (&self.consumer, &work.fence), work.mark).await };
+        let held = async { self.text.hold(&**transaction, (&self.consumer, &work.fence), work.mark).await };
         match tokio::try_join!(transaction.batch_execute(OURS), held) {
             Ok((_, Some(counter))) => Ok((new, counter)),
             Ok((_, None)) => Err(Outcome::Fenced),
@@ -182,7 +182,7 @@ impl<E: Effects> Effector<E> {
     ) -> Outcome {
         if !in_doubt(error) {
             // A constraint that is checked late, for one.
-            return Outcome::Failed(None, Trouble::of_effect("COMMIT", error));
+            return Outcome::Failed(None, Trouble::of_statement(error));
         }
         let called = span.iter().zip(&new).filter(|(_, new)| **new);
         let identities: Vec<Identity> =
@@ -210,7 +210,8 @@ fn in_span(outcome: Outcome, called: &[usize]) -> Outcome {
     }
 }
 
-fn ours(error: &tokio_postgres::Error) -> Outcome {
+/// A statement of ours failed.
+pub(in crate::postgres) fn ours(error: &tokio_postgres::Error) -> Outcome {
     Outcome::Failed(None, Trouble::of_ours(error))
 }
 

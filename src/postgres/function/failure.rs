@@ -64,13 +64,27 @@ impl Trouble {
         }
     }
 
-    /// An error while an effect was made.
-    pub(in crate::postgres) fn of_effect(name: &str, error: &tokio_postgres::Error) -> Self {
+    /// An error while the function was called.
+    pub(in crate::postgres) fn of_call(name: &str, error: &tokio_postgres::Error) -> Self {
+        let inside = |said: &DbError| said.where_().is_some_and(|context| context.contains("function"));
+        Self::of_effect(error, inside, |said| format!("{name}: {}", said.message()))
+    }
+
+    /// An error of a statement that a handler made by itself, or of COMMIT, which checks what was put off.
+    pub(in crate::postgres) fn of_statement(error: &tokio_postgres::Error) -> Self {
+        Self::of_effect(error, |_| true, |said| said.message().to_owned())
+    }
+
+    fn of_effect(
+        error: &tokio_postgres::Error,
+        inside: impl Fn(&DbError) -> bool,
+        text: impl Fn(&DbError) -> String,
+    ) -> Self {
         let Some(said) = error.as_db_error() else {
-            return Self::all(lost(error));
+            return if error.is_closed() { Self::all(lost(error)) } else { Self::message(unsaid(error)) };
         };
-        let (scope, kind) = judge(said);
-        let mut failure = Failure::new(kind, said.code().code().to_owned(), format!("{name}: {}", said.message()));
+        let (scope, kind) = judge(said, inside(said));
+        let mut failure = Failure::new(kind, said.code().code().to_owned(), text(said));
         failure.chain = chain(said);
         failure.retry_after = retry_after(said);
         Self { scope, failure }
@@ -108,14 +122,18 @@ fn lost(error: &tokio_postgres::Error) -> Failure {
     if error.is_closed() { Failure { kind: FailureKind::Unreachable, ..told } } else { told }
 }
 
+/// The driver's own: a value that does not fit its column, for one.
+fn unsaid(error: &tokio_postgres::Error) -> Failure {
+    failure::Failure::of(error).told()
+}
+
 fn away(said: &DbError) -> bool {
     let code = said.code().code();
     matches!(code, "25006" | "25P03" | "58000" | "58030")
         || ["08", "53", "57"].iter().any(|class| code.starts_with(class)) && code != "57014"
 }
 
-fn judge(said: &DbError) -> (Scope, FailureKind) {
-    let inside = said.where_().is_some_and(|context| context.contains("function"));
+fn judge(said: &DbError, inside: bool) -> (Scope, FailureKind) {
     let code = said.code().code();
     match code {
         "TB001" => (Scope::Message, FailureKind::Rejected),

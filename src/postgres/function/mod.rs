@@ -193,7 +193,7 @@ impl Calls {
         messages: &[&Outbound],
     ) -> Result<(), Outcome> {
         let failed = |at: usize, error: &tokio_postgres::Error| {
-            Outcome::Failed(Some(at), Trouble::of_effect(&self.name.to_string(), error))
+            Outcome::Failed(Some(at), Trouble::of_call(&self.name.to_string(), error))
         };
         let statement = transaction.prepare_cached(&signature.call).await.map_err(|error| failed(0, &error))?;
         let arguments = Arguments::new(&signature.parts, messages);

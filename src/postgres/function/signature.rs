@@ -11,13 +11,12 @@
 use tokio_postgres::{GenericClient, Row};
 
 use crate::delivery::{Failure, FailureKind};
-use crate::postgres::failure;
 use crate::postgres::identifier::{TableName, quoted};
 
 const CANDIDATES: &str = include_str!("../../../sql/queries/function/candidates.sql");
 /// What a function may take, for people.
 const TAKES: &str = "any of `id uuid`, `key text`, `type text`, `payload` (`bytea`, `jsonb`, `json` or `text`), `headers jsonb`, \
-    `occurred_at timestamptz`, `attempt int`, `source text`, `position text`";
+    `occurred_at timestamptz`, `attempt int`, `source text`, `\"position\" text`";
 
 /// A schema-qualified name of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,9 +187,9 @@ impl Signature {
             columns.push(format!("c{index}"));
             arguments.push(format!("{} => t.c{index}{cast}", quoted(part.name())));
         }
-        // No ORDER BY: the rows of a function in FROM come as it made them, and the numbers that come back are looked at.
+        // `unnest` of several arrays is grammar and takes no schema. No ORDER BY: the rows of a function in FROM come as it made them, and the numbers that come back are looked at.
         let call = format!(
-            "-- function: call\nselect t.place, {}({}) from pg_catalog.unnest({}) with ordinality t ({}, place)",
+            "-- function: call\nselect t.place, {}({}) from unnest({}) with ordinality t ({}, place)",
             name.quoted(),
             arguments.join(", "),
             arrays.join(", "),
@@ -309,10 +308,6 @@ fn choose(name: &FunctionName, found: &[Candidate]) -> Result<Signature, Failure
     Ok(Signature::new(name, parts.collect(), one.volatile))
 }
 
-/// The database's own trouble with the look-up, in the words of the floors above.
-pub(super) fn unread(error: &tokio_postgres::Error) -> Failure {
-    failure::Failure::of(error).told()
-}
 
 #[cfg(test)]
 mod tests {

@@ -9,5 +9,6 @@ mod envelopes;
 pub(crate) mod lease;
 pub(crate) mod letters;
 pub(crate) mod place;
+pub(crate) mod processor;
 pub(crate) mod publisher;
 pub(crate) mod source;
