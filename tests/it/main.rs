@@ -11,6 +11,8 @@
 mod backends;
 mod conformance;
 #[cfg(test)]
+mod consumer;
+#[cfg(test)]
 mod outside;
 mod scenarios;
 #[cfg(test)]

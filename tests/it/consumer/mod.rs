@@ -1,0 +1,8 @@
+//! The consumer engine over scripted neighbours: a stream, an inbox and a processor that tests hold in their hands.
+
+mod database;
+mod deaths;
+mod engine;
+mod failures;
+mod leaving;
+mod world;
