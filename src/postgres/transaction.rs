@@ -220,7 +220,9 @@ impl Effects for Inline {
             set.map_err(|error| effect::ours(&error))?;
             for (at, outbound) in messages.iter().enumerate() {
                 let done = self.one(transaction, outbound).await;
-                done.map_err(|trouble| Outcome::Failed(Some(at), trouble))?;
+                // Then it was one in front of it that hid its error.
+                let place = |trouble: &Trouble| (trouble.failure.code != "25P02").then_some(at);
+                done.map_err(|trouble| Outcome::Failed(place(&trouble), trouble))?;
                 if at == 0 && messages.len() > 1 {
                     crate::point!("effect.between_calls");
                 }

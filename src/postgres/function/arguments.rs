@@ -65,12 +65,20 @@ fn column<'a>(part: Part, messages: &[&'a Outbound]) -> Column<'a> {
     let all = messages.iter().copied();
     match part {
         Part::Id => Column::Uuids(all.map(|one| one.message.id).collect()),
-        Part::Key => Column::Texts(all.map(|one| one.message.key.as_ref().and_then(|key| key.as_str())).collect()),
+        Part::Key => Column::Texts(
+            all.map(|one| one.message.key.as_ref().and_then(|key| key.as_str()))
+                .collect(),
+        ),
         Part::Type => Column::Texts(all.map(|one| Some(&*one.message.kind)).collect()),
         Part::Payload(Form::Bytes) => Column::Bytes(all.map(|one| one.message.body.as_bytes()).collect()),
         Part::Payload(_) => Column::Texts(
-            all.map(|one| one.message.body.as_bytes().and_then(|bytes| std::str::from_utf8(bytes).ok()))
-                .collect(),
+            all.map(|one| {
+                one.message
+                    .body
+                    .as_bytes()
+                    .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            })
+            .collect(),
         ),
         Part::Headers => Column::Written(all.map(|one| headers(&one.message)).collect()),
         Part::OccurredAt => Column::Times(all.map(|one| one.message.occurred_at).collect()),
@@ -94,7 +102,10 @@ fn position(message: &Message) -> String {
 
 /// An object, the trace context among them.
 fn headers(message: &Message) -> String {
-    let own = message.headers.iter().map(|(name, value)| (name.to_owned(), value.into()));
+    let own = message
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.into()));
     let mut object: serde_json::Map<String, serde_json::Value> = own.collect();
     if let Some(trace) = &message.traceparent {
         object.entry(TRACEPARENT).or_insert_with(|| (**trace).into());
@@ -125,7 +136,12 @@ fn part_misfit(part: Part, message: &Message) -> Option<(&'static str, String)> 
         }
         Part::Type if message.kind.contains('\0') => Some(nul("the type", "leave out the function's parameter `type`")),
         Part::Payload(form) => payload_misfit(form, &message.body),
-        Part::Headers if message.headers.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) => {
+        Part::Headers
+            if message
+                .headers
+                .iter()
+                .any(|(name, value)| name.contains('\0') || value.contains('\0')) =>
+        {
             Some(nul("a header", "leave out the function's parameter `headers`"))
         }
         Part::Source if source(message).is_some_and(|source| source.contains('\0')) => {
@@ -137,7 +153,10 @@ fn part_misfit(part: Part, message: &Message) -> Option<(&'static str, String)> 
 
 fn payload_misfit(form: Form, body: &Body) -> Option<(&'static str, String)> {
     if let Body::Withheld { bytes } = body {
-        return Some(("too_large", format!("the payload of {bytes} bytes is larger than the budget allows to read")));
+        return Some((
+            "too_large",
+            format!("the payload of {bytes} bytes is larger than the budget allows to read"),
+        ));
     }
     let bytes = body.as_bytes()?;
     match form {
@@ -149,7 +168,12 @@ fn payload_misfit(form: Form, body: &Body) -> Option<(&'static str, String)> {
             let error = serde_json::from_slice::<IgnoredAny>(bytes).err();
             // Its text names a line and a column, never the content.
             error
-                .map(|error| ("not_json", format!("the payload is no JSON ({error}), but the function takes `payload {taken}`: {advice}")))
+                .map(|error| {
+                    (
+                        "not_json",
+                        format!("the payload is no JSON ({error}), but the function takes `payload {taken}`: {advice}"),
+                    )
+                })
                 .or_else(|| text_misfit("the payload", bytes, advice))
         }
     }
@@ -159,10 +183,16 @@ fn text_misfit(what: &str, bytes: &[u8], advice: &str) -> Option<(&'static str, 
     match std::str::from_utf8(bytes) {
         Ok(text) if text.contains('\0') => Some(nul(what, advice)),
         Ok(_) => None,
-        Err(_) => Some(("not_utf8", format!("{what} is not UTF-8, which the function takes: {advice}"))),
+        Err(_) => Some((
+            "not_utf8",
+            format!("{what} is not UTF-8, which the function takes: {advice}"),
+        )),
     }
 }
 
 fn nul(what: &str, advice: &str) -> (&'static str, String) {
-    ("nul", format!("{what} holds a NUL, which the database's text cannot hold: {advice}"))
+    (
+        "nul",
+        format!("{what} holds a NUL, which the database's text cannot hold: {advice}"),
+    )
 }

@@ -97,7 +97,11 @@ impl<E: Effects> Effector<E> {
             let Outcome::Failed(_, trouble) = &outcome else {
                 return outcome;
             };
-            let tries_max = if trouble.failure.code == "55P03" { LOCK_TRIES_MAX } else { TRIES_MAX };
+            let tries_max = if trouble.failure.code == "55P03" {
+                LOCK_TRIES_MAX
+            } else {
+                TRIES_MAX
+            };
             if trouble.scope != Scope::Met || tries >= tries_max {
                 return outcome;
             }
@@ -146,12 +150,15 @@ impl<E: Effects> Effector<E> {
         span: &[usize],
     ) -> Result<(Vec<bool>, i64), Outcome> {
         let ours = |error: tokio_postgres::Error| ours(&error);
-        let (_, generations) =
-            tokio::try_join!(transaction.batch_execute(SETTINGS), self.text.enter(&**transaction)).map_err(ours)?;
-        let identities: Vec<Identity> = span.iter().map(|at| Identity::of(&work.messages[*at].message)).collect();
+        let ((), generations) =
+            tokio::try_join!(transaction.batch_execute(SETTINGS), self.text.enter(transaction)).map_err(ours)?;
+        let identities: Vec<Identity> = span
+            .iter()
+            .map(|at| Identity::of(&work.messages[*at].message))
+            .collect();
         let mut unknown = self
             .text
-            .remember(&**transaction, (&self.consumer, generations), (&identities, Known::Done))
+            .remember(transaction, (&self.consumer, generations), (&identities, Known::Done))
             .await
             .map_err(ours)?;
         crate::point!("effect.remembered");
@@ -164,10 +171,14 @@ impl<E: Effects> Effector<E> {
             applied.map_err(|outcome| in_span(outcome, &called))?;
         }
         crate::point!("effect.called");
-        let held = async { self.text.hold(&**transaction, (&self.consumer, &work.fence), work.mark).await };
+        let held = async {
+            self.text
+                .hold(transaction, (&self.consumer, &work.fence), work.mark)
+                .await
+        };
         match tokio::try_join!(transaction.batch_execute(OURS), held) {
-            Ok((_, Some(counter))) => Ok((new, counter)),
-            Ok((_, None)) => Err(Outcome::Fenced),
+            Ok(((), Some(counter))) => Ok((new, counter)),
+            Ok(((), None)) => Err(Outcome::Fenced),
             Err(error) if aborted(&error) => Err(Outcome::Failed(None, Trouble::message(ignored()))),
             Err(error) => Err(ours(error)),
         }
@@ -185,8 +196,9 @@ impl<E: Effects> Effector<E> {
             return Outcome::Failed(None, Trouble::of_statement(error));
         }
         let called = span.iter().zip(&new).filter(|(_, new)| **new);
-        let identities: Vec<Identity> =
-            called.map(|(index, _)| Identity::of(&work.messages[*index].message)).collect();
+        let identities: Vec<Identity> = called
+            .map(|(index, _)| Identity::of(&work.messages[*index].message))
+            .collect();
         match self.known(&identities).await {
             Some(known) if identities.iter().all(|identity| known.contains(identity)) => Outcome::Committed(new),
             // The old backend may still be at it: then the next attempt waits at the inbox row, and finds a duplicate.
@@ -225,7 +237,9 @@ fn ignored() -> Failure {
 }
 
 fn unanswered(error: &tokio_postgres::Error) -> Failure {
-    let what = format!("the connection was lost at COMMIT ({error}), and the inbox does not have the effect so far: it is tried again");
+    let what = format!(
+        "the connection was lost at COMMIT ({error}), and the inbox does not have the effect so far: it is tried again"
+    );
     Failure::new(FailureKind::Unreachable, "commit_unknown", what)
 }
 

@@ -81,7 +81,11 @@ impl Trouble {
         text: impl Fn(&DbError) -> String,
     ) -> Self {
         let Some(said) = error.as_db_error() else {
-            return if error.is_closed() { Self::all(lost(error)) } else { Self::message(unsaid(error)) };
+            return if error.is_closed() {
+                Self::all(lost(error))
+            } else {
+                Self::message(unsaid(error))
+            };
         };
         let (scope, kind) = judge(said, inside(said));
         let mut failure = Failure::new(kind, said.code().code().to_owned(), text(said));
@@ -119,7 +123,14 @@ pub(super) fn in_doubt(error: &tokio_postgres::Error) -> bool {
 
 fn lost(error: &tokio_postgres::Error) -> Failure {
     let told = failure::Failure::of(error).told();
-    if error.is_closed() { Failure { kind: FailureKind::Unreachable, ..told } } else { told }
+    if error.is_closed() {
+        Failure {
+            kind: FailureKind::Unreachable,
+            ..told
+        }
+    } else {
+        told
+    }
 }
 
 /// The driver's own: a value that does not fit its column, for one.
@@ -152,8 +163,14 @@ fn judge(said: &DbError, inside: bool) -> (Scope, FailureKind) {
 
 /// What stands in the letter beside the message (DESIGN §12).
 fn chain(said: &DbError) -> Vec<String> {
-    let parts = [("detail", said.detail()), ("hint", said.hint()), ("context", said.where_())];
-    let told = parts.into_iter().filter_map(|(name, text)| Some(format!("{name}: {}", text?)));
+    let parts = [
+        ("detail", said.detail()),
+        ("hint", said.hint()),
+        ("context", said.where_()),
+    ];
+    let told = parts
+        .into_iter()
+        .filter_map(|(name, text)| Some(format!("{name}: {}", text?)));
     told.collect()
 }
 
@@ -169,7 +186,12 @@ fn retry_after(said: &DbError) -> Option<Duration> {
 fn duration(text: &str) -> Option<Duration> {
     let text = text.trim().to_lowercase();
     let text = text.strip_prefix("retry after ").unwrap_or(&text).trim();
-    if let Ok(seconds) = text.trim_end_matches("seconds").trim_end_matches("second").trim().parse::<u32>() {
+    if let Ok(seconds) = text
+        .trim_end_matches("seconds")
+        .trim_end_matches("second")
+        .trim()
+        .parse::<u32>()
+    {
         return Some(Duration::from_secs(seconds.into()));
     }
     text.parse::<setting::Duration>().ok().map(setting::Duration::get)
@@ -181,7 +203,13 @@ mod tests {
 
     #[test]
     fn a_hint_says_when() {
-        for (text, seconds) in [("30s", 30), ("1m30s", 90), ("30", 30), ("Retry after 5 seconds", 5), ("retry after 2m", 120)] {
+        for (text, seconds) in [
+            ("30s", 30),
+            ("1m30s", 90),
+            ("30", 30),
+            ("Retry after 5 seconds", 5),
+            ("retry after 2m", 120),
+        ] {
             assert_eq!(duration(text), Some(Duration::from_secs(seconds)), "{text}");
         }
         for text in ["", "soon", "check the account", "-1"] {

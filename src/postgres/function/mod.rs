@@ -110,10 +110,12 @@ impl FunctionProcessor {
     }
 
     async fn look(&self) -> Result<Arc<Signature>, Failure> {
-        let client = Box::pin(self.effector.pool.get()).await.map_err(|error| match pooled(error) {
-            StoreError::Away(failure) => failure,
-            other => Failure::new(FailureKind::Transient, "pool", other.to_string()),
-        })?;
+        let client = Box::pin(self.effector.pool.get())
+            .await
+            .map_err(|error| match pooled(error) {
+                StoreError::Away(failure) => failure,
+                other => Failure::new(FailureKind::Transient, "pool", other.to_string()),
+            })?;
         let calls = &self.effector.effects;
         calls.forget().await;
         calls.signature(&client).await.map_err(|trouble| trouble.failure)
@@ -158,7 +160,11 @@ fn finding(name: &FunctionName, looked: Result<Arc<Signature>, Failure>) -> Find
         Err(failure) if failure.kind == FailureKind::Destination => (Grade::Fail, failure.message, String::new()),
         Err(failure) => (Grade::Skip, failure.message, String::new()),
     };
-    let expected = if grade == Grade::Ok { "" } else { "a volatile function that returns void and may be called" };
+    let expected = if grade == Grade::Ok {
+        ""
+    } else {
+        "a volatile function that returns void and may be called"
+    };
     Finding {
         id: "SQL-FUNCTION",
         grade,
@@ -195,7 +201,10 @@ impl Calls {
         let failed = |at: usize, error: &tokio_postgres::Error| {
             Outcome::Failed(Some(at), Trouble::of_call(&self.name.to_string(), error))
         };
-        let statement = transaction.prepare_cached(&signature.call).await.map_err(|error| failed(0, &error))?;
+        let statement = transaction
+            .prepare_cached(&signature.call)
+            .await
+            .map_err(|error| failed(0, &error))?;
         let arguments = Arguments::new(&signature.parts, messages);
         let answers = async {
             let mut done = 0;
@@ -214,10 +223,17 @@ impl Calls {
             Ok(done)
         };
         let settings = async {
-            transaction.batch_execute(&self.settings).await.map_err(|error| failed(0, &error))
+            transaction
+                .batch_execute(&self.settings)
+                .await
+                .map_err(|error| failed(0, &error))
         };
         let ((), done) = tokio::try_join!(settings, answers)?;
-        if done == messages.len() { Ok(()) } else { Err(Outcome::Failed(None, Trouble::all(out_of_order(&self.name)))) }
+        if done == messages.len() {
+            Ok(())
+        } else {
+            Err(Outcome::Failed(None, Trouble::all(out_of_order(&self.name))))
+        }
     }
 }
 
@@ -236,8 +252,9 @@ impl Effects for Calls {
                 return Err(Outcome::Failed(None, changed(Trouble::all(gone(&self.name)))));
             };
             let unfit = messages.iter().enumerate();
-            let unfit: Vec<(usize, Failure)> =
-                unfit.filter_map(|(at, one)| Some((at, misfit(&signature.parts, &one.message)?))).collect();
+            let unfit: Vec<(usize, Failure)> = unfit
+                .filter_map(|(at, one)| Some((at, misfit(&signature.parts, &one.message)?)))
+                .collect();
             if !unfit.is_empty() {
                 return Err(Outcome::Unfit(unfit));
             }

@@ -27,7 +27,9 @@ pub struct FunctionName {
 
 /// Not such a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} names no function: write schema.function, with double quotes around parts that are not plain lower case")]
+#[error(
+    "{0:?} names no function: write schema.function, with double quotes around parts that are not plain lower case"
+)]
 pub struct FunctionNameError(String);
 
 /// What a message has that a function can ask for.
@@ -64,6 +66,13 @@ pub(super) struct Signature {
     pub(super) volatile: bool,
 }
 
+/// What the role may not.
+#[derive(Debug, Clone, Copy)]
+enum Right {
+    Usage,
+    Execute,
+}
+
 /// One row of the catalogue.
 #[derive(Debug, Clone)]
 struct Candidate {
@@ -75,8 +84,7 @@ struct Candidate {
     /// Name, mode (`i` where the catalogue says none) and type of each parameter.
     parameters: Vec<(String, String, String)>,
     shown: String,
-    executable: bool,
-    reachable: bool,
+    lacks: Option<Right>,
     role: String,
 }
 
@@ -208,7 +216,11 @@ impl Candidate {
         let types: Vec<String> = row.try_get("types")?;
         let at = |list: &[String], index: usize| list.get(index).cloned().unwrap_or_default();
         let parameters = types.iter().enumerate().map(|(index, kind)| {
-            let mode = if modes.is_empty() { "i".to_owned() } else { at(&modes, index) };
+            let mode = if modes.is_empty() {
+                "i".to_owned()
+            } else {
+                at(&modes, index)
+            };
             (at(&names, index), mode, kind.clone())
         });
         Ok(Self {
@@ -219,8 +231,13 @@ impl Candidate {
             returned: row.try_get("returned")?,
             parameters: parameters.collect(),
             shown: row.try_get("shown")?,
-            executable: row.try_get("executable")?,
-            reachable: row.try_get("reachable")?,
+            lacks: if !row.try_get("reachable")? {
+                Some(Right::Usage)
+            } else if !row.try_get("executable")? {
+                Some(Right::Execute)
+            } else {
+                None
+            },
             role: row.try_get("role")?,
         })
     }
@@ -245,7 +262,11 @@ impl Candidate {
         }
         for (parameter, _, kind) in &self.parameters {
             if Part::of(parameter, kind).is_none() {
-                let which = if parameter.is_empty() { "without a name" } else { parameter };
+                let which = if parameter.is_empty() {
+                    "without a name"
+                } else {
+                    parameter
+                };
                 return wrong(format!("has a parameter `{which} {kind}`: it may take {TAKES}"));
             }
         }
@@ -253,19 +274,21 @@ impl Candidate {
             let set = if self.set { "setof " } else { "" };
             return wrong(format!("returns {set}{}: write `returns void`", self.returned));
         }
-        if self.strict && self.parameters.iter().any(|(name, ..)| matches!(name.as_str(), "key" | "payload")) {
+        if self.strict
+            && self
+                .parameters
+                .iter()
+                .any(|(name, ..)| matches!(name.as_str(), "key" | "payload"))
+        {
             return wrong(
                 "is STRICT, so it would be skipped without a word for a message without key or payload: \
                  write `alter function … called on null input`"
                     .to_owned(),
             );
         }
-        let missing = if !self.reachable {
-            format!("usage on schema {}", name.schema())
-        } else if !self.executable {
-            format!("execute on function {}({})", name.quoted(), self.shown)
-        } else {
-            return None;
+        let missing = match self.lacks? {
+            Right::Usage => format!("usage on schema {}", name.schema()),
+            Right::Execute => format!("execute on function {}({})", name.quoted(), self.shown),
         };
         let role = &self.role;
         Some((
@@ -308,7 +331,6 @@ fn choose(name: &FunctionName, found: &[Candidate]) -> Result<Signature, Failure
     Ok(Signature::new(name, parts.collect(), one.volatile))
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,18 +348,28 @@ mod tests {
             set: false,
             returned: "void".to_owned(),
             parameters: parameters.iter().map(parameter).collect(),
-            shown: parameters.iter().map(|(name, kind)| format!("{name} {kind}")).collect::<Vec<_>>().join(", "),
-            executable: true,
-            reachable: true,
+            shown: parameters
+                .iter()
+                .map(|(name, kind)| format!("{name} {kind}"))
+                .collect::<Vec<_>>()
+                .join(", "),
+            lacks: None,
             role: "app".to_owned(),
         }
     }
 
     #[test]
     fn any_subset_in_any_order_is_called_by_name() {
-        let one = candidate(&[("payload", "jsonb"), ("id", "uuid"), ("occurred_at", "timestamp with time zone")]);
+        let one = candidate(&[
+            ("payload", "jsonb"),
+            ("id", "uuid"),
+            ("occurred_at", "timestamp with time zone"),
+        ]);
         let signature = choose(&name(), &[one]).expect("fits");
-        assert_eq!(signature.parts, [Part::Payload(Form::Jsonb), Part::Id, Part::OccurredAt]);
+        assert_eq!(
+            signature.parts,
+            [Part::Payload(Form::Jsonb), Part::Id, Part::OccurredAt]
+        );
         assert!(
             signature.call.contains(
                 "\"billing\".\"on_event\"(\"payload\" => t.c0::pg_catalog.jsonb, \"id\" => t.c1, \"occurred_at\" => t.c2)"
@@ -357,17 +389,32 @@ mod tests {
         };
         let cases: [(Vec<Candidate>, &str); 12] = [
             (vec![], "there is no function billing.on_event"),
-            (vec![with(&|_| {}), candidate(&[])], "on_event(id uuid, key text); billing.on_event()"),
+            (
+                vec![with(&|_| {}), candidate(&[])],
+                "on_event(id uuid, key text); billing.on_event()",
+            ),
             (vec![with(&|one| one.kind = "p".to_owned())], "is a procedure"),
             (vec![with(&|one| one.kind = "a".to_owned())], "is an aggregate"),
             (vec![candidate(&[("id", "text")])], "`id text`"),
             (vec![candidate(&[("", "uuid")])], "`without a name uuid`"),
             (vec![candidate(&[("customer", "text")])], "`customer text`"),
-            (vec![with(&|one| one.parameters[1].1 = "o".to_owned())], "OUT, INOUT or VARIADIC"),
-            (vec![with(&|one| one.returned = "integer".to_owned())], "returns integer"),
+            (
+                vec![with(&|one| one.parameters[1].1 = "o".to_owned())],
+                "OUT, INOUT or VARIADIC",
+            ),
+            (
+                vec![with(&|one| one.returned = "integer".to_owned())],
+                "returns integer",
+            ),
             (vec![with(&|one| one.strict = true)], "STRICT"),
-            (vec![with(&|one| one.executable = false)], "grant execute on function"),
-            (vec![with(&|one| one.reachable = false)], "grant usage on schema \"billing\" to \"app\""),
+            (
+                vec![with(&|one| one.lacks = Some(Right::Execute))],
+                "grant execute on function",
+            ),
+            (
+                vec![with(&|one| one.lacks = Some(Right::Usage))],
+                "grant usage on schema \"billing\" to \"app\"",
+            ),
         ];
         for (found, expected) in cases {
             let failure = choose(&name(), &found).expect_err(expected);

@@ -57,8 +57,10 @@ fn bad() -> Failure {
 
 /// One transaction: all or nothing.
 fn transact(span: &[usize], ways: &[Way], done: &mut Vec<usize>) -> Outcome {
-    let unfit: Vec<(usize, Failure)> =
-        (0..span.len()).filter(|at| ways[span[*at]] == Way::Unfit).map(|at| (at, bad())).collect();
+    let unfit: Vec<(usize, Failure)> = (0..span.len())
+        .filter(|at| ways[span[*at]] == Way::Unfit)
+        .map(|at| (at, bad()))
+        .collect();
     if !unfit.is_empty() {
         return Outcome::Unfit(unfit);
     }
@@ -172,6 +174,9 @@ fn what_takes_long_is_done_in_smaller_parts_and_fails_only_alone() {
     }
     assert_eq!(sizes[0], 9);
     let answers = split.answers();
-    assert!(answers[..8].iter().all(|answer| *answer == Processed::Done), "{answers:?}");
+    assert!(
+        answers[..8].iter().all(|answer| *answer == Processed::Done),
+        "{answers:?}"
+    );
     assert!(matches!(answers[8], Processed::Failed(_)));
 }

@@ -124,8 +124,17 @@ fn failed(answer: &Processed) -> bool {
 }
 
 pub(crate) async fn p1_one_answer_per_message_in_the_batchs_order(place: &impl Workplace) {
-    let plan = [("a", "made"), ("b", REFUSED), ("c", "made"), ("d", REFUSED), ("e", "made")];
-    let batch: Vec<Outbound> = (1..).zip(plan).map(|(offset, (key, kind))| delivery(offset, Some(key), kind)).collect();
+    let plan = [
+        ("a", "made"),
+        ("b", REFUSED),
+        ("c", "made"),
+        ("d", REFUSED),
+        ("e", "made"),
+    ];
+    let batch: Vec<Outbound> = (1..)
+        .zip(plan)
+        .map(|(offset, (key, kind))| delivery(offset, Some(key), kind))
+        .collect();
     let answers = process(place, &batch).await;
     assert_eq!(answers.len(), batch.len());
     for (answer, (key, kind)) in answers.iter().zip(plan) {
@@ -149,15 +158,26 @@ pub(crate) async fn p2_what_was_done_is_a_duplicate_afterwards(place: &impl Work
 
 pub(crate) async fn p3_a_failure_stops_its_lane(place: &impl Workplace) {
     let kinds = ["made", "made", REFUSED, "made", REFUSED, "made"];
-    let batch: Vec<Outbound> = (1..).zip(kinds).map(|(offset, kind)| delivery(offset, Some("a"), kind)).collect();
+    let batch: Vec<Outbound> = (1..)
+        .zip(kinds)
+        .map(|(offset, kind)| delivery(offset, Some("a"), kind))
+        .collect();
     let answers = process(place, &batch).await;
     assert_eq!(answers[..2], [Processed::Done, Processed::Done]);
     assert!(failed(&answers[2]), "{answers:?}");
-    assert!(answers[3..].iter().all(|answer| failed(answer) || *answer == Processed::Held), "{answers:?}");
+    assert!(
+        answers[3..]
+            .iter()
+            .all(|answer| failed(answer) || *answer == Processed::Held),
+        "{answers:?}"
+    );
     assert_eq!(place.effects("a").await, ids(&batch[..2]));
     // It can be done afterwards: nothing remembers it as done.
     let mended = changed(&batch[2], |content| content.kind = "made".into());
-    assert_eq!(process(place, &[mended, batch[3].clone()]).await, [Processed::Done, Processed::Done]);
+    assert_eq!(
+        process(place, &[mended, batch[3].clone()]).await,
+        [Processed::Done, Processed::Done]
+    );
     assert_eq!(place.effects("a").await, ids(&batch[..4]));
 }
 
@@ -178,7 +198,10 @@ pub(crate) async fn p4_a_failing_message_holds_no_other_lane_up(place: &impl Wor
         }
     }
     for lane in 0..10 {
-        let own = batch.iter().enumerate().filter(|(n, _)| n % 10 == lane && *n != 13 && *n != 23);
+        let own = batch
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| n % 10 == lane && *n != 13 && *n != 23);
         let expected: Vec<Uuid> = own.map(|(_, one)| one.message.id).collect();
         assert_eq!(place.effects(&format!("key {lane}")).await, expected);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use twinbox::contract::{Outbound, Processed};
+use twinbox::contract::{Outbound, Processed, Processor as _, Work};
 use twinbox::delivery::FailureKind;
 
 use super::rig::{Rig, function};
@@ -28,7 +28,9 @@ async fn a_zombie_that_holds_the_inbox_row_is_waited_for() {
         return;
     };
     let messages = [delivery(1, Some("a"), "made"), delivery(2, Some("b"), "made")];
-    let zombie = connect(&rig.database.login_url(Login::Consumer)).await.expect("connected");
+    let zombie = connect(&rig.database.login_url(Login::Consumer))
+        .await
+        .expect("connected");
     let hold = async |end: &str, message: &Outbound| {
         zombie.batch_execute("begin").await.expect("begun");
         let sql = "insert into twinbox.inbox (generation, consumer, message_id)
@@ -42,7 +44,10 @@ async fn a_zombie_that_holds_the_inbox_row_is_waited_for() {
     };
     assert_eq!(hold("rollback", &messages[0]).await, [Processed::Done, Processed::Done]);
     rig.run("truncate twinbox.inbox").await;
-    assert_eq!(hold("commit", &messages[1]).await, [Processed::Done, Processed::Duplicate]);
+    assert_eq!(
+        hold("commit", &messages[1]).await,
+        [Processed::Done, Processed::Duplicate]
+    );
     rig.end().await;
 }
 
@@ -57,7 +62,10 @@ async fn two_batches_of_one_stream_go_side_by_side() {
     for round in 0..5 {
         let (a, b) = (batch("a", round * 1000), batch("b", round * 1000 + 500));
         let (a, b) = tokio::join!(process(&rig, &a), process(&rig, &b));
-        assert!(a.iter().chain(&b).all(|answer| *answer == Processed::Done), "{a:?} {b:?}");
+        assert!(
+            a.iter().chain(&b).all(|answer| *answer == Processed::Done),
+            "{a:?} {b:?}"
+        );
     }
     assert_eq!(rig.fence.seen(), 10);
     assert_eq!(rig.count().await, 1000);
@@ -71,7 +79,10 @@ async fn a_call_that_takes_too_long_fails_alone() {
         return;
     };
     let kinds = ["slow", "made", "made"];
-    let batch: Vec<Outbound> = (0..).zip(kinds).map(|(n, kind)| delivery(n, Some(kind), kind)).collect();
+    let batch: Vec<Outbound> = (0..)
+        .zip(kinds)
+        .map(|(n, kind)| delivery(n, Some(kind), kind))
+        .collect();
     let answers = rig.process(&batch[..1]).await;
     let Processed::Failed(failure) = &answers[0] else {
         panic!("it was done: {answers:?}");
@@ -98,14 +109,16 @@ async fn deadlocks_are_tried_again_and_are_no_failure() {
     )
     .await;
     let processor = function(&rig.pool, "billing.add");
-    let work = |n: u64, kind: &str| twinbox::contract::Work {
+    let work = |n: u64, kind: &str| Work {
         fence: rig.fence(),
         mark: None,
         messages: vec![delivery(n, Some(kind), kind)],
     };
-    use twinbox::contract::Processor as _;
     for round in 0..2 {
-        let (a, b) = tokio::join!(processor.process(work(round * 2, "x y")), processor.process(work(round * 2 + 1, "y x")));
+        let (a, b) = tokio::join!(
+            processor.process(work(round * 2, "x y")),
+            processor.process(work(round * 2 + 1, "y x"))
+        );
         assert_eq!((a, b), (vec![Processed::Done], vec![Processed::Done]));
     }
     assert_eq!(rig.value::<i64>("select sum(sum) from billing.total").await, 8);
@@ -117,18 +130,25 @@ async fn a_database_that_goes_away_burns_nothing_and_is_gone_on_with() {
     let Some(rig) = Rig::new("a_database_that_goes_away_burns_nothing").await else {
         return;
     };
-    rig.run("lock table billing.effect").await;
     let batch: Vec<Outbound> = (0..4).map(|n| delivery(n, Some(&n.to_string()), "made")).collect();
     let blocker = rig.database.owner().await;
-    blocker.batch_execute("begin; lock table billing.effect").await.expect("locked");
+    blocker
+        .batch_execute("begin; lock table billing.effect")
+        .await
+        .expect("locked");
     let (answers, ()) = tokio::join!(rig.process(&batch), async {
         waiting(&rig).await;
         rig.database.terminate(Login::Consumer).await;
     });
     for answer in &answers {
-        assert!(matches!(answer, Processed::Failed(failure) if failure.kind == FailureKind::Unreachable), "{answer:?}");
+        assert!(
+            matches!(answer, Processed::Failed(failure) if failure.kind == FailureKind::Unreachable),
+            "{answer:?}"
+        );
     }
     blocker.batch_execute("rollback").await.expect("unlocked");
     assert_eq!(rig.process(&batch).await, vec![Processed::Done; 4]);
-    tokio::time::timeout(Duration::from_secs(10), rig.end()).await.expect("nothing hangs");
+    tokio::time::timeout(Duration::from_secs(10), rig.end())
+        .await
+        .expect("nothing hangs");
 }

@@ -19,7 +19,9 @@ fn failure(answer: &Processed) -> &Failure {
 /// A batch of good messages, one key each, but for that one.
 fn batch(size: u64, bad: u64, kind: &str) -> Vec<Outbound> {
     let own = |n: u64| if n == bad { kind } else { "made" };
-    (0..size).map(|n| delivery(n, Some(&format!("key {n}")), own(n))).collect()
+    (0..size)
+        .map(|n| delivery(n, Some(&format!("key {n}")), own(n)))
+        .collect()
 }
 
 #[tokio::test]
@@ -46,7 +48,10 @@ async fn states_of_the_function_become_kinds() {
         if kind == "refused" {
             assert_eq!(failure.message, "billing.on_event: not this one");
             assert_eq!(failure.chain[..2], ["detail: it is red", "hint: paint it"]);
-            assert!(failure.chain[2].starts_with("context: PL/pgSQL function"), "{failure:?}");
+            assert!(
+                failure.chain[2].starts_with("context: PL/pgSQL function"),
+                "{failure:?}"
+            );
         }
     }
     rig.end().await;
@@ -77,11 +82,23 @@ async fn s20_behind_a_failed_message_its_lane_is_held() {
     for kind in ["refused", "dangling"] {
         let first = if kind == "refused" { "a" } else { "c" };
         let second = if kind == "refused" { "b" } else { "d" };
-        let plan = [(first, kind), (second, "made"), (first, "made"), (second, "made"), (first, "made")];
-        let messages: Vec<Outbound> = (0..).zip(plan).map(|(n, (key, kind))| delivery(n, Some(key), kind)).collect();
+        let plan = [
+            (first, kind),
+            (second, "made"),
+            (first, "made"),
+            (second, "made"),
+            (first, "made"),
+        ];
+        let messages: Vec<Outbound> = (0..)
+            .zip(plan)
+            .map(|(n, (key, kind))| delivery(n, Some(key), kind))
+            .collect();
         let answers = rig.process(&messages).await;
         assert!(matches!(answers[0], Processed::Failed(_)), "{answers:?}");
-        assert_eq!(answers[1..], [Processed::Done, Processed::Held, Processed::Done, Processed::Held]);
+        assert_eq!(
+            answers[1..],
+            [Processed::Done, Processed::Held, Processed::Done, Processed::Held]
+        );
         assert!(rig.effects(first).await.is_empty());
         assert_eq!(rig.effects(second).await.len(), 2);
     }
@@ -96,7 +113,7 @@ async fn a_payload_that_does_not_fit_fails_alone_with_a_sentence() {
     let cases: [(&[u8], &str); 6] = [
         (b"not json", "is no JSON"),
         (b"", "is no JSON"),
-        (b"\"\xff\"", "JSON"),
+        (b"\"\xff\"", "is not UTF-8"),
         // JSON, but not for this database.
         (br#"{"a": "\u0000"}"#, "unsupported Unicode"),
         (b"1e999999", "overflow"),
@@ -104,7 +121,9 @@ async fn a_payload_that_does_not_fit_fails_alone_with_a_sentence() {
     ];
     for (payload, expected) in cases {
         let mut messages = batch(7, 99, "");
-        messages[3] = changed(&messages[3], |content| content.body = Body::Bytes(payload.to_vec().into()));
+        messages[3] = changed(&messages[3], |content| {
+            content.body = Body::Bytes(payload.to_vec().into())
+        });
         let answers = rig.process(&messages).await;
         let failure = failure(&answers[3]);
         assert_eq!(failure.kind, FailureKind::Message, "{payload:?}: {failure:?}");
@@ -113,13 +132,20 @@ async fn a_payload_that_does_not_fit_fails_alone_with_a_sentence() {
     }
     let mut key = batch(1, 9, "");
     key[0] = changed(&key[0], |content| content.key = Some((&b"\xff"[..]).into()));
-    assert!(failure(&rig.process(&key).await[0]).message.contains("the key is not UTF-8"));
+    assert!(
+        failure(&rig.process(&key).await[0])
+            .message
+            .contains("the key is not UTF-8")
+    );
     let mut flawed = batch(1, 9, "");
     flawed[0] = changed(&flawed[0], |content| {
         let origin = content.origin.as_mut().expect("it was delivered");
         origin.flaw = Some("the envelope has no id".into());
     });
-    assert_eq!(failure(&rig.process(&flawed).await[0]).message, "the envelope has no id");
+    assert_eq!(
+        failure(&rig.process(&flawed).await[0]).message,
+        "the envelope has no id"
+    );
     rig.end().await;
 }
 
@@ -149,7 +175,11 @@ async fn a_closure_that_panics_or_hides_an_error_fails_alone() {
         let answers = rig.process(&batch(9, 4, kind)).await;
         let failure = failure(&answers[4]);
         assert_eq!((failure.kind, &*failure.code), (FailureKind::Unknown, code));
-        assert_eq!(answers.iter().filter(|answer| **answer == Processed::Done).count(), 8, "{answers:?}");
+        assert_eq!(
+            answers.iter().filter(|answer| **answer == Processed::Done).count(),
+            8,
+            "{answers:?}"
+        );
     }
     rig.end().await;
 }

@@ -18,12 +18,20 @@ async fn b20_b21_inbox_row_effect_and_position_are_one_transaction() {
     let writers = "select count(distinct x) from (select xmin::text x from twinbox.inbox union all
         select xmin::text from billing.effect union all select xmin::text from twinbox.consumer_position) w";
     assert_eq!(rig.value::<i64>(writers).await, 1);
-    assert_eq!(rig.value::<i64>("select next_offset from twinbox.consumer_position").await, 3);
+    assert_eq!(
+        rig.value::<i64>("select next_offset from twinbox.consumer_position")
+            .await,
+        3
+    );
     // A failed one leaves neither.
     let bad = [delivery(4, Some("a"), "raised")];
     assert!(matches!(rig.process_to(&bad, Some(4)).await[0], Processed::Failed(_)));
     assert_eq!((rig.remembered().await, rig.count().await), (3, 3));
-    assert_eq!(rig.value::<i64>("select next_offset from twinbox.consumer_position").await, 3);
+    assert_eq!(
+        rig.value::<i64>("select next_offset from twinbox.consumer_position")
+            .await,
+        3
+    );
     rig.end().await;
 }
 
@@ -34,7 +42,9 @@ async fn duplicates_within_a_batch_and_across_generations_are_not_called() {
     };
     let one = delivery(1, Some("a"), "made");
     let again = changed(&one, |content| content.key = Some("b".into()));
-    let answers = rig.process(&[one.clone(), again.clone(), delivery(2, Some("a"), "made")]).await;
+    let answers = rig
+        .process(&[one.clone(), again.clone(), delivery(2, Some("a"), "made")])
+        .await;
     assert_eq!(answers, [Processed::Done, Processed::Duplicate, Processed::Done]);
     rig.run(
         "insert into twinbox.consumer values ('billing', '1 hour') on conflict do nothing;
@@ -85,7 +95,10 @@ async fn s21_a_database_that_went_back_takes_no_effect() {
     assert_eq!(rig.fence.seen(), 3, "each committed transaction is counted");
     // A standby that lacked the last one was promoted.
     rig.run("update twinbox.consumer_position set counter = 2").await;
-    assert_eq!(rig.process(&[delivery(4, Some("a"), "made")]).await, [Processed::Fenced]);
+    assert_eq!(
+        rig.process(&[delivery(4, Some("a"), "made")]).await,
+        [Processed::Fenced]
+    );
     assert_eq!((rig.count().await, rig.remembered().await), (3, 3));
     // Whoever assumes the stream anew goes on from there.
     let fence = Arc::new(Fence::new(stream(), 1, 2));

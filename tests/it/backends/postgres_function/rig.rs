@@ -83,7 +83,8 @@ impl Rig {
         database.make_logins().await;
         let pool = pool(&database.login_url(Login::Consumer));
         let fence = Fence::new(stream(), 1, 0);
-        let sql = "insert into twinbox.consumer_position (consumer, topic, partition, next_offset, epoch, holder, counter)
+        let sql =
+            "insert into twinbox.consumer_position (consumer, topic, partition, next_offset, epoch, holder, counter)
             values ($1, $2, 0, 0, 1, $3, 0)";
         owner
             .execute(sql, &[&CONSUMER, &&*fence.stream.topic, &fence.holder])
@@ -147,7 +148,8 @@ impl Workplace for Rig {
     }
 
     async fn usurp(&self) {
-        self.run("update twinbox.consumer_position set epoch = epoch + 1, holder = gen_random_uuid()").await;
+        self.run("update twinbox.consumer_position set epoch = epoch + 1, holder = gen_random_uuid()")
+            .await;
     }
 
     async fn effects(&self, key: &str) -> Vec<Uuid> {
@@ -171,7 +173,9 @@ pub(super) fn schema() -> Schema {
 
 pub(super) fn pool(url: &str) -> Pool {
     let target = Target::parse(url, &TlsConfig::default()).expect("a good URL");
-    Connector::fixed(target, Session::relay(CONSUMER)).pool(4).expect("a pool")
+    Connector::fixed(target, Session::relay(CONSUMER))
+        .pool(4)
+        .expect("a pool")
 }
 
 pub(super) fn function(pool: &Pool, name: &str) -> FunctionProcessor {
@@ -186,7 +190,11 @@ pub(super) fn function(pool: &Pool, name: &str) -> FunctionProcessor {
 }
 
 fn processor(pool: &Pool, inline: bool) -> Box<dyn Processor> {
-    if inline { Box::new(closure(pool)) } else { Box::new(function(pool, "billing.on_event")) }
+    if inline {
+        Box::new(closure(pool))
+    } else {
+        Box::new(function(pool, "billing.on_event"))
+    }
 }
 
 fn closure(pool: &Pool) -> InlineProcessor {

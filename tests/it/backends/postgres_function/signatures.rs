@@ -40,7 +40,10 @@ async fn a_function_that_cannot_be_called_is_refused_with_what_to_write() {
         ("billing.returning", "returns integer: write `returns void`"),
         ("billing.several", "billing.several(id uuid); billing.several(key text)"),
         ("billing.strict", "called on null input"),
-        ("billing.closed", "grant execute on function \"billing\".\"closed\"(id uuid) to"),
+        (
+            "billing.closed",
+            "grant execute on function \"billing\".\"closed\"(id uuid) to",
+        ),
         ("hidden.f", "grant usage on schema \"hidden\" to"),
     ];
     for (name, expected) in cases {
@@ -50,7 +53,10 @@ async fn a_function_that_cannot_be_called_is_refused_with_what_to_write() {
         assert!(failure.message.contains(expected), "{name}: {}", failure.message);
         assert_eq!(processor.findings().await[0].grade, Grade::Fail);
     }
-    assert_eq!(function(&rig.pool, "billing.steady").findings().await[0].grade, Grade::Warn);
+    assert_eq!(
+        function(&rig.pool, "billing.steady").findings().await[0].grade,
+        Grade::Warn
+    );
     assert_eq!(rig.processor.findings().await[0].grade, Grade::Ok);
     for good in ["billing.on_event", "billing.\"Odd Name\""] {
         function(&rig.pool, good).check().await.expect(good);
@@ -72,10 +78,12 @@ async fn without_the_grant_nothing_is_burnt_and_after_it_all_goes_on() {
         assert_eq!(failure.kind, FailureKind::Destination, "{failure:?}");
         assert!(failure.message.contains("grant execute on function"), "{failure:?}");
     }
-    rig.run("grant execute on function billing.on_event to twinbox_consumer").await;
+    rig.run("grant execute on function billing.on_event to twinbox_consumer")
+        .await;
     assert_eq!(rig.process(&messages).await, [Processed::Done, Processed::Done]);
     // Taken away while it runs: the catalogue is asked again.
-    rig.run("revoke execute on function billing.on_event from twinbox_consumer").await;
+    rig.run("revoke execute on function billing.on_event from twinbox_consumer")
+        .await;
     let Processed::Failed(failure) = &rig.process(&[delivery(3, Some("a"), "made")]).await[0] else {
         panic!("it did not fail");
     };
@@ -107,7 +115,9 @@ async fn a_function_that_is_replaced_is_called_as_it_is_then() {
     )
     .await;
     assert_eq!(call(3).await, [Processed::Done]);
-    let seen: String = rig.value("select string_agg(type, ', ' order by n) from billing.effect").await;
+    let seen: String = rig
+        .value("select string_agg(type, ', ' order by n) from billing.effect")
+        .await;
     assert_eq!(seen, "made, second, third 13");
     // Gone, and back.
     rig.run("alter function billing.on_event rename to off").await;
@@ -115,7 +125,10 @@ async fn a_function_that_is_replaced_is_called_as_it_is_then() {
         panic!("it did not fail");
     };
     assert_eq!(failure.kind, FailureKind::Destination);
-    assert!(failure.message.contains("there is no function billing.on_event"), "{failure:?}");
+    assert!(
+        failure.message.contains("there is no function billing.on_event"),
+        "{failure:?}"
+    );
     rig.run("alter function billing.off rename to on_event").await;
     assert_eq!(call(4).await, [Processed::Done]);
     rig.end().await;

@@ -17,7 +17,9 @@ const UPSERT: &str = "insert into billing.total as t (key, sum, last) values ($1
     on conflict (key) do update set sum = t.sum + 1, last = excluded.last";
 
 fn messages(from: u64, size: u64) -> Vec<Outbound> {
-    (from..from + size).map(|n| delivery(n, Some(&format!("key {}", n % 5000)), "made")).collect()
+    (from..from + size)
+        .map(|n| delivery(n, Some(&format!("key {}", n % 5000)), "made"))
+        .collect()
 }
 
 /// As users write it: one transaction of pipelined upserts.
@@ -25,8 +27,10 @@ async fn bare(client: &Client, size: u64, batches: u64) -> Duration {
     let upsert = client.prepare(UPSERT).await.expect("prepared");
     let begun = Instant::now();
     for batch in 0..batches {
-        let rows: Vec<(String, Uuid)> =
-            messages(batch * size, size).iter().map(|one| (text(one), one.message.id)).collect();
+        let rows: Vec<(String, Uuid)> = messages(batch * size, size)
+            .iter()
+            .map(|one| (text(one), one.message.id))
+            .collect();
         client.batch_execute("begin").await.expect("begun");
         let upserts = rows.iter().map(|(key, id)| async {
             let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [key, id];
@@ -39,7 +43,12 @@ async fn bare(client: &Client, size: u64, batches: u64) -> Duration {
 }
 
 fn text(one: &Outbound) -> String {
-    one.message.key.as_ref().and_then(|key| key.as_str()).expect("a text").to_owned()
+    one.message
+        .key
+        .as_ref()
+        .and_then(|key| key.as_str())
+        .expect("a text")
+        .to_owned()
 }
 
 #[tokio::test]
@@ -57,7 +66,9 @@ async fn a_message_costs_about_what_its_upsert_costs() {
          end $$",
     )
     .await;
-    let client = connect(&rig.database.login_url(Login::Consumer)).await.expect("connected");
+    let client = connect(&rig.database.login_url(Login::Consumer))
+        .await
+        .expect("connected");
     let processor = function(&rig.pool, "billing.upsert");
     let total = (BATCHES * BATCH) as f64;
     let mut figures = Vec::new();
@@ -74,13 +85,25 @@ async fn a_message_costs_about_what_its_upsert_costs() {
             .collect();
         let begun = Instant::now();
         for work in works {
-            assert!(processor.process(work).await.iter().all(|answer| *answer == Processed::Done));
+            assert!(
+                processor
+                    .process(work)
+                    .await
+                    .iter()
+                    .all(|answer| *answer == Processed::Done)
+            );
         }
-        figures.push((bare.as_secs_f64() * 1e6 / total, begun.elapsed().as_secs_f64() * 1e6 / total));
+        figures.push((
+            bare.as_secs_f64() * 1e6 / total,
+            begun.elapsed().as_secs_f64() * 1e6 / total,
+        ));
     }
     let single = self::bare(&client, 1, 300).await.as_secs_f64() * 1e6 / 300.0;
     for (bare, ours) in &figures {
-        println!("bare 500: {bare:.1} µs, function: {ours:.1} µs a message ({:.2}x); one by one: {single:.1} µs", bare / ours);
+        println!(
+            "bare 500: {bare:.1} µs, function: {ours:.1} µs a message ({:.2}x); one by one: {single:.1} µs",
+            bare / ours
+        );
     }
     rig.end().await;
 }
