@@ -88,6 +88,9 @@ impl Trouble {
             };
         };
         let (scope, kind) = judge(said, inside(said));
+        if kind == FailureKind::Message {
+            return Self::message(unfit(said));
+        }
         let mut failure = Failure::new(kind, said.code().code().to_owned(), text(said));
         failure.chain = chain(said);
         failure.retry_after = retry_after(said);
@@ -131,6 +134,21 @@ fn lost(error: &tokio_postgres::Error) -> Failure {
     } else {
         told
     }
+}
+
+/// The database could not read a parameter. Its context quotes the payload, and is left out.
+fn unfit(said: &DbError) -> Failure {
+    let advice = "mend the producer, or take `payload bytea` or `payload text`";
+    let what = format!(
+        "the payload or a header does not fit the function's parameter: {}: {advice}",
+        said.message()
+    );
+    Failure::new(FailureKind::Message, said.code().code().to_owned(), what).with_chain(
+        said.detail()
+            .map(|detail| format!("detail: {detail}"))
+            .into_iter()
+            .collect(),
+    )
 }
 
 /// The driver's own: a value that does not fit its column, for one.

@@ -117,7 +117,7 @@ async fn a_payload_that_does_not_fit_fails_alone_with_a_sentence() {
         // JSON, but not for this database.
         (br#"{"a": "\u0000"}"#, "unsupported Unicode"),
         (b"1e999999", "overflow"),
-        (br#""\ud800""#, "JSON"),
+        (br#""\ud800""#, "type json"),
     ];
     for (payload, expected) in cases {
         let mut messages = batch(7, 99, "");
