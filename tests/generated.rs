@@ -23,6 +23,11 @@ fn the_template_of_a_relay_is_up_to_date() {
 }
 
 #[test]
+fn the_template_of_a_consumer_is_up_to_date() {
+    up_to_date("docs/consumer.yaml", &twinbox::config::consumer_template());
+}
+
+#[test]
 fn the_schema_of_the_status_is_up_to_date() {
     let schema = serde_json::to_string_pretty(&twinbox::app::status::Document::schema()).unwrap();
     up_to_date("docs/status.schema.json", &(schema + "\n"));

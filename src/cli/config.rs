@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::config::{self, Environment, Problems};
+use crate::config::{self, Environment, Problems, Root};
 
 /// Where the configuration comes from; the same on every verb.
 #[derive(Debug, Clone, Default, Args)]
@@ -51,6 +51,8 @@ pub enum Verb {
 pub enum Template {
     /// One relay to Kafka.
     Relay,
+    /// One consumer from Kafka to an application.
+    Consumer,
 }
 
 /// Output and environment of a verb.
@@ -76,9 +78,7 @@ pub fn run(verb: &Verb, input: &Input, stage: Stage<'_>) -> io::Result<u8> {
     match verb {
         Verb::Check => match config::load(&input.files, env, &input.set) {
             Ok(loaded) => {
-                let relays = loaded.root.relays.len();
-                let noun = if relays == 1 { "relay" } else { "relays" };
-                writeln!(out, "ok: {} ({relays} {noun})", loaded.origin)?;
+                writeln!(out, "ok: {} ({})", loaded.origin, engines(&loaded.root))?;
                 Ok(0)
             }
             Err(problems) => refuse(&problems, out, err),
@@ -91,11 +91,32 @@ pub fn run(verb: &Verb, input: &Input, stage: Stage<'_>) -> io::Result<u8> {
             serde_json::to_writer_pretty(&mut *out, config::schema())?;
             writeln!(out).map(|()| 0)
         }
-        Verb::Init { kind: Template::Relay } => write!(out, "{}", config::relay_template()).map(|()| 0),
+        Verb::Init { kind } => {
+            let template = match kind {
+                Template::Relay => config::relay_template(),
+                Template::Consumer => config::consumer_template(),
+            };
+            write!(out, "{template}").map(|()| 0)
+        }
         Verb::Explain { key } => match config::explain(key) {
             Ok(page) => write!(out, "{page}").map(|()| 0),
             Err(sentence) => writeln!(err, "{sentence}").map(|()| USAGE),
         },
+    }
+}
+
+/// How many engines a configuration has; what it has none of goes without saying, beside the other.
+fn engines(root: &Root) -> String {
+    let count = |count: usize, one: &str| match count {
+        1 => format!("1 {one}"),
+        many => format!("{many} {one}s"),
+    };
+    let relays = count(root.relays.len(), "relay");
+    let consumers = count(root.consumers.len(), "consumer");
+    match (root.relays.is_empty(), root.consumers.is_empty()) {
+        (_, true) => relays,
+        (true, false) => consumers,
+        (false, false) => format!("{relays}, {consumers}"),
     }
 }
 

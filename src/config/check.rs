@@ -1,15 +1,17 @@
 //! Rules across fields, on the typed configuration: all of them, one complaint each.
 
+use super::check_consumer;
 use super::env::Environment;
-use super::relay::RelayConfig;
+use super::relay::{RelayConfig, Require};
 use super::root::Root;
 use super::route::RouteConfig;
+use crate::broker::Backend;
 use crate::delivery::guarantee::Guarantee;
 use crate::postgres::config::DatabaseConfig;
 use crate::setting::{Complaints, Duration, Size};
 
 /// The rules of resting double no further.
-const REST_MAX: Duration = Duration::from_secs(15 * 60);
+pub(super) const REST_MAX: Duration = Duration::from_secs(15 * 60);
 /// A shorter lease is lost by one slow query.
 const LEASE_MIN: Duration = Duration::from_secs(1);
 /// A longer lease is an outage by itself.
@@ -31,6 +33,7 @@ pub(super) fn check(root: &Root, env: &Environment, complaints: &mut Complaints)
             });
         });
     }
+    check_consumer::check(root, env, complaints);
 }
 
 fn relay(relay: &RelayConfig, of: &DatabaseConfig, (env, complaints): (&Environment, &mut Complaints)) {
@@ -44,16 +47,18 @@ fn relay(relay: &RelayConfig, of: &DatabaseConfig, (env, complaints): (&Environm
             format!("\"{table}\" is no table; write schema.table"),
         );
     }
-    complaints.within("route", |complaints| fields(relay, &relay.route, complaints));
-    complaints.within("dead_letter", |complaints| {
-        fields(relay, &relay.dead_letter, complaints);
+    complaints.within("route", |complaints| {
+        fields(relay.to.backend(), &relay.route, complaints);
     });
-    require(relay, &relay.guarantees(of, &|name| env.get(name)), complaints);
+    complaints.within("dead_letter", |complaints| {
+        fields(relay.to.backend(), &relay.dead_letter, complaints);
+    });
+    require(&relay.require, &relay.guarantees(of, &|name| env.get(name)), complaints);
 }
 
 /// What is required and does not hold, as far as the configuration shows it.
-fn require(relay: &RelayConfig, guarantees: &[Guarantee], complaints: &mut Complaints) {
-    for (index, required) in relay.require.iter().enumerate() {
+pub(super) fn require(required: &[Require], guarantees: &[Guarantee], complaints: &mut Complaints) {
+    for (index, required) in required.iter().enumerate() {
         let level = required.level();
         if let Some(broken) = guarantees
             .iter()
@@ -86,22 +91,22 @@ fn bounds(relay: &RelayConfig, complaints: &mut Complaints) {
             format!("is {}; write {LEASE_MIN} to {LEASE_MAX}", relay.lease),
         );
     }
-    if retry.max > REST_MAX || retry.max.get().is_zero() {
-        complaints.add(
-            &["retry", "max"],
-            format!("is {}; write more than 0s, at most {REST_MAX}", retry.max),
-        );
-    } else if retry.first > retry.max || retry.first.get().is_zero() {
-        let sentence = format!(
-            "is {}; write more than 0s, at most retry.max = {}",
-            retry.first, retry.max
-        );
+    rests((retry.first, retry.max), complaints);
+}
+
+/// How long a failed key may rest.
+pub(super) fn rests((first, max): (Duration, Duration), complaints: &mut Complaints) {
+    if max > REST_MAX || max.get().is_zero() {
+        let sentence = format!("is {max}; write more than 0s, at most {REST_MAX}");
+        complaints.add(&["retry", "max"], sentence);
+    } else if first > max || first.get().is_zero() {
+        let sentence = format!("is {first}; write more than 0s, at most retry.max = {max}");
         complaints.add(&["retry", "first"], sentence);
     }
 }
 
-/// `table` or `schema.table`, unquoted: the names are quoted where they are used.
-fn is_table(text: &str) -> bool {
+/// `name` or `schema.name`, unquoted: the names are quoted where they are used.
+pub(super) fn is_table(text: &str) -> bool {
     let parts: Vec<&str> = text.split('.').collect();
     parts.len() <= 2
         && parts
@@ -110,8 +115,8 @@ fn is_table(text: &str) -> bool {
 }
 
 /// The schema allows the fields of every broker; here it is known which one is meant.
-fn fields(relay: &RelayConfig, route: &RouteConfig, complaints: &mut Complaints) {
-    let backend = relay.to.backend().config;
+pub(super) fn fields(backend: &Backend, route: &RouteConfig, complaints: &mut Complaints) {
+    let backend = backend.config;
     for field in route.fields.keys() {
         if !backend.route.iter().any(|known| known.name == field) {
             let known: Vec<&str> = backend.route.iter().map(|known| known.name).collect();

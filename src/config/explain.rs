@@ -7,10 +7,13 @@ use serde_json::Value;
 use super::{origin, schema, show, validate};
 use crate::setting::{DURATION, FILE, SECRET, SIZE};
 
-/// What stands for the name of a relay.
+/// What stands for the name of a relay or consumer.
 pub(super) const NAME: &str = "<name>";
+/// The sections whose keys are names.
+pub(super) const SECTIONS: [&str; 2] = ["relays", "consumers"];
 
-/// The page of a key. `relays.*.limits.batch`, `relays.orders.limits.batch` and `limits.batch` mean the same.
+/// The page of a key. `relays.*.limits.batch`, `relays.orders.limits.batch` and `limits.batch` mean the same. What both
+/// relays and consumers have has both pages.
 ///
 /// # Errors
 /// When there is no such key: a sentence with a suggestion.
@@ -20,18 +23,23 @@ pub fn explain(key: &str) -> Result<String, String> {
         .filter(|part| !part.is_empty())
         .map(str::to_owned)
         .collect();
-    let of_relay = [vec!["relays".to_owned(), NAME.to_owned()], path.clone()].concat();
-    match (schema::at(&path), schema::at(&of_relay)) {
-        (Some(schema), _) => Ok(page(&named(path), schema)),
-        (None, Some(schema)) => Ok(page(&of_relay, schema)),
-        (None, None) => Err(unknown(key, &[path, of_relay])),
+    if let Some(schema) = schema::at(&path) {
+        return Ok(page(&named(path), schema));
     }
+    let below = |section: &str| [vec![section.to_owned(), NAME.to_owned()], path.clone()].concat();
+    let paths = SECTIONS.map(below);
+    let pages = paths.iter().filter_map(|path| Some(page(path, schema::at(path)?)));
+    let pages: Vec<String> = pages.collect();
+    if pages.is_empty() {
+        return Err(unknown(key, &[&[path][..], &paths].concat()));
+    }
+    Ok(pages.join("\n"))
 }
 
 /// The path with [`NAME`] for any of the usual placeholders.
 fn named(mut path: Vec<String>) -> Vec<String> {
     if let [root, name, ..] = path.as_mut_slice()
-        && root == "relays"
+        && SECTIONS.contains(&root.as_str())
         && !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     {
         NAME.clone_into(name);
@@ -73,7 +81,7 @@ fn page(path: &[String], schema: &Value) -> String {
     page
 }
 
-fn unknown(key: &str, paths: &[Vec<String>; 2]) -> String {
+fn unknown(key: &str, paths: &[Vec<String>]) -> String {
     let meant = paths.iter().find_map(|path| {
         let (end, schema) = (0..path.len())
             .rev()

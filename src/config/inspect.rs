@@ -7,9 +7,9 @@ use std::fs::File;
 
 use serde_json::{Map, Value};
 
+use super::broker::{backends, sources};
 use super::env::Environment;
 use super::origin::{Path, variable};
-use super::relay::backends;
 use super::schema;
 use crate::setting::{Complaint, Complaints, FILE, SECRET, Secret, SecretError, Settings};
 
@@ -27,29 +27,41 @@ pub(super) fn inspect(value: &Value, env: &Environment) -> Vec<Complaint> {
     };
     walk.value(&filled, schema::published(), &mut Path::new());
     let mut complaints = Complaints::default();
-    complaints.within("relays", |complaints| brokers(value, complaints));
+    let relays = backends().map(|backend| (backend.name, backend.check));
+    brokers((value, "relays", "to"), &relays.collect::<Vec<_>>(), &mut complaints);
+    let consumers = sources().map(|(backend, consume)| (backend.name, consume.check));
+    brokers(
+        (value, "consumers", "from"),
+        &consumers.collect::<Vec<_>>(),
+        &mut complaints,
+    );
     walk.found.into_iter().chain(complaints.into_vec()).collect()
 }
 
-/// Whether nothing needs the common database: it is not written, and every relay has its own.
+/// Whether nothing needs the common database: it is not written, and every relay and consumer has its own.
 fn unused(value: &Value) -> bool {
-    let relays = value.get("relays").and_then(Value::as_object);
-    let own = |relay: &Value| relay.get("database").is_some();
-    value.get("database").is_none() && relays.is_some_and(|relays| !relays.is_empty() && relays.values().all(own))
+    let named = |section: &str| value.get(section).and_then(Value::as_object).into_iter().flatten();
+    let mut all = named("relays").chain(named("consumers")).peekable();
+    value.get("database").is_none() && all.peek().is_some() && all.all(|(_, one)| one.get("database").is_some())
 }
 
-/// Lets each relay's broker look at its settings.
-fn brokers(value: &Value, complaints: &mut Complaints) {
-    for (name, relay) in value.get("relays").and_then(Value::as_object).into_iter().flatten() {
-        for backend in backends() {
-            if let Some(settings) = relay.get("to").and_then(|to| to.get(backend.name)) {
-                complaints.within(name, |complaints| {
-                    complaints.within("to", |complaints| {
-                        let settings = Settings::new(settings.clone());
-                        complaints.within(backend.name, |complaints| (backend.check)(&settings, complaints));
-                    });
+/// A broker's name, and how it looks at its settings.
+type Check = (&'static str, fn(&Settings, &mut Complaints));
+
+/// Lets the broker of each relay or consumer look at its settings.
+fn brokers((value, section, key): (&Value, &str, &str), checks: &[Check], complaints: &mut Complaints) {
+    for (name, one) in value.get(section).and_then(Value::as_object).into_iter().flatten() {
+        for (broker, check) in checks {
+            let Some(settings) = one.get(key).and_then(|key| key.get(broker)) else {
+                continue;
+            };
+            let settings = Settings::new(settings.clone());
+            let within = |complaints: &mut Complaints| {
+                complaints.within(key, |complaints| {
+                    complaints.within(broker, |complaints| check(&settings, complaints));
                 });
-            }
+            };
+            complaints.within(section, |complaints| complaints.within(name, within));
         }
     }
 }

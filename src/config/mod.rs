@@ -17,7 +17,10 @@
 //! path, and before merging the weaker layers lose what a stronger one replaces ([`layer`]): after that a path has one
 //! place, and a one-of can be replaced as a whole.
 
+mod broker;
 mod check;
+mod check_consumer;
+mod consumer;
 mod convert;
 mod env;
 mod explain;
@@ -42,15 +45,19 @@ mod validate;
 mod tests;
 
 pub use crate::setting::{Duration, Secret, Size};
+pub use broker::{FromConfig, ToConfig};
+pub use consumer::{
+    By, ConsumerConfig, ConsumerLimits, ConsumerRetry, DedupeConfig, HandlerConfig, ReadEnvelope, Scope, SqlConfig,
+};
 pub use env::Environment;
 pub use explain::explain;
-pub use init::relay_template;
+pub use init::{consumer_template, relay_template};
 pub use load::{Loaded, load};
 pub use origin::Origin;
 pub use problem::{Problem, Problems};
 pub use reference::reference;
 pub use relay::{
-    CursorConfig, Envelope, Limits, OnReject, RelayConfig, Require, RetryConfig, SourceConfig, Start, ToConfig, Wake,
+    CursorConfig, Envelope, Limits, OnReject, RelayConfig, Require, RetryConfig, SourceConfig, Start, Wake,
 };
 pub use retention::Retention;
 pub use root::{AdminConfig, DrainConfig, LogConfig, LogFormat, LogLevel, Readiness, Root, TelemetryConfig};

@@ -1,20 +1,17 @@
 //! A relay: from which table, to which broker, under which rules.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::{Error as _, Unexpected};
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
+use super::broker::ToConfig;
 use super::retention::Retention;
 use super::route::{self, RouteConfig};
-use crate::broker::{BACKENDS, Backend};
 use crate::delivery::guarantee::{self, Facts, Guarantee, Level};
 use crate::delivery::{Route, TemplateError};
 use crate::postgres::config::DatabaseConfig;
-use crate::setting::{BackendConfig, Duration, Settings, Size, one_of};
+use crate::setting::{Duration, Size, one_of};
 
 /// Rows fetched at once: 1,000 keep a round trip below a tenth of the work it brings.
 const BATCH_DEFAULT: u32 = 1_000;
@@ -125,13 +122,6 @@ pub enum Wake {
     Poll,
 }
 
-/// The broker a relay publishes to, with its settings.
-#[derive(Debug, Clone)]
-pub struct ToConfig {
-    backend: &'static Backend,
-    settings: Settings,
-}
-
 /// How a row becomes a message.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -181,7 +171,7 @@ pub enum OnReject {
     Park,
     /// It goes to `dead_letter` and its key goes on.
     DeadLetter,
-    /// The relay stops and says what to do.
+    /// Everything stops and says what to do.
     Halt,
 }
 
@@ -189,11 +179,12 @@ pub enum OnReject {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Require {
-    /// Every committed row reaches the broker or is stored as a letter.
+    /// Of a relay: every committed row reaches the broker or is stored as a letter. Of a consumer: an offset moves only past
+    /// a durable effect or letter.
     NoLoss,
-    /// The events of a key arrive in outbox order.
+    /// The events of a key keep their order: the outbox's, or the partition's.
     Order,
-    /// Effects happen once: a promise of consumers.
+    /// Each event's effect happens once: a promise of consumers only.
     EffectOnce,
     /// Every connection is encrypted.
     Tls,
@@ -226,11 +217,11 @@ impl RelayConfig {
     /// What holds for this relay with that database, each with its reason. `env` is the environment: the database's URL
     /// may stand there.
     pub fn guarantees(&self, database: &DatabaseConfig, env: &dyn Fn(&str) -> Option<String>) -> [Guarantee; 4] {
-        let backend = self.to.backend;
+        let backend = self.to.backend();
         guarantee::relay(Facts {
             broker: backend.capabilities,
             passes_rejected: self.on_reject == OnReject::DeadLetter,
-            broker_encrypted: (backend.config.encrypted)(&self.to.settings),
+            broker_encrypted: (backend.config.encrypted)(self.to.settings()),
             database_encrypted: database.encrypted(env),
         })
     }
@@ -264,54 +255,6 @@ impl Require {
             Self::EffectOnce => Level::EffectOnce,
             Self::Tls => Level::Tls,
         }
-    }
-}
-
-// === impl ToConfig ===
-
-impl ToConfig {
-    /// The broker, as the table of brokers knows it.
-    #[must_use]
-    pub const fn backend(&self) -> &'static Backend {
-        self.backend
-    }
-
-    /// What is written below its key.
-    #[must_use]
-    pub const fn settings(&self) -> &Settings {
-        &self.settings
-    }
-}
-
-impl PartialEq for ToConfig {
-    fn eq(&self, other: &Self) -> bool {
-        self.backend.config.name == other.backend.config.name && self.settings == other.settings
-    }
-}
-
-impl<'de> Deserialize<'de> for ToConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut map = BTreeMap::<String, Value>::deserialize(deserializer)?.into_iter();
-        let (Some((name, settings)), None) = (map.next(), map.next()) else {
-            return Err(D::Error::custom("names exactly one broker"));
-        };
-        let backend = BACKENDS.iter().find(|backend| backend.config.name == name);
-        let backend =
-            backend.ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&name), &"a broker of this build"))?;
-        Ok(Self {
-            backend,
-            settings: Settings::new(settings),
-        })
-    }
-}
-
-impl JsonSchema for ToConfig {
-    fn schema_name() -> Cow<'static, str> {
-        "To".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        one_of(backends().map(|backend| (backend.name, (backend.schema)(generator))))
     }
 }
 
@@ -351,11 +294,6 @@ impl Default for RetryConfig {
             attempts: ATTEMPTS_DEFAULT,
         }
     }
-}
-
-/// The brokers of this build, as the configuration knows them.
-pub(super) fn backends() -> impl Iterator<Item = &'static BackendConfig> {
-    BACKENDS.iter().map(|backend| &backend.config)
 }
 
 const fn lease_default() -> Duration {

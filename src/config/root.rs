@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::consumer::ConsumerConfig;
 use super::relay::RelayConfig;
 use crate::postgres::config::DatabaseConfig;
 use crate::setting::{Duration, Format, Secret};
@@ -15,7 +16,7 @@ const LISTEN_DEFAULT: &str = "127.0.0.1:9640";
 /// Kubernetes kills after 30 s by default: five of them stay for the telemetry and the exit.
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(25);
 
-/// The names of relays: what a Kubernetes label, a variable and a table can all hold.
+/// The names of relays and consumers: what a Kubernetes label, a variable and a table can all hold.
 pub(super) const NAME_PATTERN: &str = "^(?!.*__)[a-z][a-z0-9_]{0,39}$";
 
 /// twinbox's configuration.
@@ -25,11 +26,14 @@ pub struct Root {
     /// The version of this file's format, for migrations to come. Only 1 exists.
     #[schemars(range(min = 1, max = 1))]
     pub version: Option<u32>,
-    /// The database that holds the outbox. A relay may name its own.
+    /// The database that holds the outbox or the inbox. A relay or consumer may name its own.
     pub database: DatabaseConfig,
     /// The relays by name. The name is the identity of the relay's cursor and never changes meaning.
     #[schemars(schema_with = "relays")]
     pub relays: BTreeMap<String, RelayConfig>,
+    /// The consumers by name. The name is the identity of what a consumer remembers and never changes meaning.
+    #[schemars(schema_with = "consumers")]
+    pub consumers: BTreeMap<String, ConsumerConfig>,
     /// The HTTP port for probes, metrics and operators.
     pub admin: AdminConfig,
     /// How a process ends.
@@ -127,6 +131,12 @@ impl Root {
     pub fn database_of<'a>(&'a self, relay: &'a RelayConfig) -> &'a DatabaseConfig {
         relay.database.as_ref().unwrap_or(&self.database)
     }
+
+    /// The database of one of the consumers: its own, or that of all.
+    #[must_use]
+    pub fn inbox_of<'a>(&'a self, consumer: &'a ConsumerConfig) -> &'a DatabaseConfig {
+        consumer.database.as_ref().unwrap_or(&self.database)
+    }
 }
 
 // === impl LogLevel ===
@@ -182,9 +192,17 @@ fn listen(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn relays(generator: &mut SchemaGenerator) -> Schema {
+    by_name::<RelayConfig>(generator)
+}
+
+fn consumers(generator: &mut SchemaGenerator) -> Schema {
+    by_name::<ConsumerConfig>(generator)
+}
+
+fn by_name<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "propertyNames": { "pattern": NAME_PATTERN },
-        "additionalProperties": generator.subschema_for::<RelayConfig>(),
+        "additionalProperties": generator.subschema_for::<T>(),
     })
 }

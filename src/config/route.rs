@@ -7,7 +7,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
-use super::relay::{Envelope, RelayConfig, backends};
+use super::broker::backends;
+use super::consumer::ConsumerConfig;
+use super::relay::{Envelope, RelayConfig};
 use crate::delivery::{Route, Template, TemplateError, TemplateUse};
 use crate::setting::{Format, RouteField};
 
@@ -62,18 +64,27 @@ impl<'de> Deserialize<'de> for RouteConfig {
 }
 
 pub(super) fn route_schema(_: &mut SchemaGenerator) -> Schema {
-    schema(&TEMPLATE, |field| match field.default_debezium {
+    let default = |field: &RouteField| match field.default_debezium {
         Some(debezium) => format!("{}, under `envelope: debezium` {debezium}", field.default),
         None => field.default.to_owned(),
-    })
+    };
+    schema(&TEMPLATE, KEY_DEFAULT, default)
 }
 
 pub(super) fn dead_letter_schema(_: &mut SchemaGenerator) -> Schema {
-    schema(&DEAD_LETTER_TEMPLATE, |field| field.default_dead_letter.to_owned())
+    schema(&DEAD_LETTER_TEMPLATE, "<route.key>", dead_letter_default)
+}
+
+pub(super) fn consumer_dead_letter_schema(_: &mut SchemaGenerator) -> Schema {
+    schema(&DEAD_LETTER_TEMPLATE, KEY_DEFAULT, dead_letter_default)
+}
+
+fn dead_letter_default(field: &RouteField) -> String {
+    field.default_dead_letter.to_owned()
 }
 
 /// The fields of all brokers; whether a field belongs to the relay's broker is checked where that is known.
-fn schema(format: &Format, default: impl Fn(&RouteField) -> String) -> Schema {
+fn schema(format: &Format, key_default: &str, default: impl Fn(&RouteField) -> String) -> Schema {
     let mut properties = Map::new();
     for field in backends().flat_map(|backend| backend.route) {
         let property = json!({
@@ -82,11 +93,6 @@ fn schema(format: &Format, default: impl Fn(&RouteField) -> String) -> Schema {
         });
         properties.insert(field.name.to_owned(), property);
     }
-    let key_default = if format.name == TEMPLATE.name {
-        KEY_DEFAULT
-    } else {
-        "<route.key>"
-    };
     properties.insert(
         "key".to_owned(),
         json!({
@@ -138,6 +144,32 @@ pub(super) fn resolved(relay: &RelayConfig) -> Result<Route, TemplateError> {
 
 pub(super) fn resolved_dead_letter(relay: &RelayConfig) -> Result<Route, TemplateError> {
     resolve(relay, TemplateUse::DeadLetter, &relay.dead_letter.headers)
+}
+
+/// The templates of a consumer's dead letters as texts, in the broker's order.
+pub(super) fn consumer_effective(consumer: &ConsumerConfig) -> impl Iterator<Item = (&'static str, &str)> {
+    let written = &consumer.dead_letter.fields;
+    let fields = consumer.from.backend().config.route.iter();
+    fields.map(|field| {
+        let written = written.get(field.name).map(String::as_str);
+        (field.name, written.unwrap_or(field.default_dead_letter))
+    })
+}
+
+/// The template of the key of a consumer's dead letters.
+pub(super) fn consumer_effective_key(consumer: &ConsumerConfig) -> &str {
+    consumer.dead_letter.key.as_deref().unwrap_or(KEY_DEFAULT)
+}
+
+/// A stream knows its topic: `{topic}` is that, without the partition that a lane's name has.
+pub(super) fn consumer_dead_letter(consumer: &ConsumerConfig, topic: &str) -> Result<Route, TemplateError> {
+    let parse = |text: &str| Template::parse(&text.replace("{topic}", topic), TemplateUse::DeadLetter);
+    let fields = consumer_effective(consumer).map(|(_, text)| parse(text));
+    let fields = fields.collect::<Result<_, _>>()?;
+    let key = parse(consumer_effective_key(consumer))?;
+    let headers = consumer.dead_letter.headers.iter();
+    let headers = headers.map(|(name, text)| Ok((name.as_str().into(), parse(text)?)));
+    Ok(Route::new(fields, key, headers.collect::<Result<_, _>>()?))
 }
 
 fn resolve(relay: &RelayConfig, used: TemplateUse, headers: &BTreeMap<String, String>) -> Result<Route, TemplateError> {

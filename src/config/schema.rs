@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
+use super::consumer::BY;
 use super::retention::RETENTION;
 use super::root::{LISTEN, Root};
 use super::route::{DEAD_LETTER_TEMPLATE, TEMPLATE};
@@ -25,6 +26,7 @@ pub(super) const FORMATS: &[Format] = &[
     FILE,
     START,
     RETENTION,
+    BY,
     LISTEN,
     TEMPLATE,
     DEAD_LETTER_TEMPLATE,
@@ -96,6 +98,8 @@ pub(super) fn keys(schema: &Value) -> impl Iterator<Item = &str> {
 /// `value` with every default filled in: what holds.
 pub(super) fn fill(value: &mut Value, schema: &Value) {
     let Value::Object(map) = value else { return };
+    // What was not chosen has no defaults.
+    let one_of = marked(schema, "x-one-of");
     for (key, schema) in schema
         .get("properties")
         .and_then(Value::as_object)
@@ -104,7 +108,8 @@ pub(super) fn fill(value: &mut Value, schema: &Value) {
     {
         if let Some(value) = map.get_mut(key) {
             fill(value, schema);
-        } else if !marked(schema, "x-optional")
+        } else if !one_of
+            && !marked(schema, "x-optional")
             && let Some(mut default) = default(schema)
         {
             fill(&mut default, schema);

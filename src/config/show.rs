@@ -53,21 +53,34 @@ pub fn show(
 /// Defaults that depend on something else.
 fn computed(value: &mut Value, root: &Root) {
     for (name, relay) in &root.relays {
-        let Some(section) = value.get_mut("relays").and_then(|relays| relays.get_mut(name)) else {
-            continue;
-        };
-        let mut put = |path: &[&str], text: &str| {
-            let Some((last, sections)) = path.split_last() else {
-                return;
-            };
-            let section = sections.iter().try_fold(&mut *section, |value, key| value.get_mut(key));
-            if let Some(map) = section.and_then(Value::as_object_mut) {
-                map.entry(*last).or_insert_with(|| text.into());
-            }
-        };
+        let mut put = |path: &[&str], text: &str| put(value, &[&["relays", name], path].concat(), text);
         put(&["source"], &relay.source_or_default(name));
         put(&["from", "cursor", "table"], &relay.table(root.database_of(relay)));
         routes(relay, &mut put);
+    }
+    for (name, consumer) in &root.consumers {
+        let mut put = |path: &[&str], text: &str| put(value, &[&["consumers", name], path].concat(), text);
+        if let Some(group) = consumer.group(name) {
+            put(&["from", consumer.from.backend().config.name, "group"], &group);
+        }
+        for (field, template) in route::consumer_effective(consumer) {
+            put(&["dead_letter", field], template);
+        }
+        put(&["dead_letter", "key"], route::consumer_effective_key(consumer));
+    }
+}
+
+/// Sets what is not written, or is empty.
+fn put(value: &mut Value, path: &[&str], text: &str) {
+    let Some((last, sections)) = path.split_last() else {
+        return;
+    };
+    let section = sections.iter().try_fold(value, |value, key| value.get_mut(key));
+    if let Some(map) = section.and_then(Value::as_object_mut) {
+        let slot = map.entry(*last).or_insert(Value::Null);
+        if slot.is_null() || slot == "" {
+            *slot = text.into();
+        }
     }
 }
 

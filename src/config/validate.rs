@@ -19,11 +19,11 @@ const LIKENESS_MIN: f64 = 0.75;
 
 /// Sections that exist in the design and not in this build.
 const NOT_YET: &[(&str, &str)] = &[
-    (
-        "consumers",
-        "consumers are not supported by this version; remove the section",
-    ),
     ("wal", "the wal source is not supported by this version; write cursor"),
+    (
+        "forward",
+        "forwarding to another broker is not supported by this version; write sql or http",
+    ),
 ];
 
 /// One error: where, which part of it, what to say.

@@ -13,9 +13,11 @@
 //! | `lease`, `fence` | who may act, and what every write carries |
 //! | `cursor`, `snapshot`, `progress`, `wake` | windows: read, replayed, settled, waited for |
 //! | `letters` | blocked lanes and their messages |
+//! | `function`, `transaction` | handlers in the database: a function of the application, a closure of a program |
 //! | `desk` | what an operator does with letters and relays |
 //! | `retention` | deleting, or dropping in partitions, what every relay has settled |
 //! | `destinations` | partition counts and acknowledged offsets, across restarts |
+//! | `inbox` | one consumer's place: what is done, positions of record, claims |
 //! | `answer` | database trouble in the contracts' words |
 
 pub mod adopt;
@@ -27,7 +29,9 @@ pub mod desk;
 mod destinations;
 pub mod failure;
 mod fence;
+pub mod function;
 pub mod identifier;
+mod inbox;
 mod lease;
 mod letters;
 pub mod migrate;
@@ -39,11 +43,13 @@ pub mod session;
 pub mod snapshot;
 pub mod target;
 mod tls;
+pub mod transaction;
 mod wake;
 
 pub use connect::{ConnectError, Connector, Direct, Pool};
 pub use failure::{Failure, Kind};
 pub use identifier::{Schema, TableName};
+pub use inbox::{InboxOptions, PostgresInbox};
 pub use outbox::{PostgresOutbox, RelayOptions, Start};
 pub use session::Session;
 pub use target::{Target, TargetError};

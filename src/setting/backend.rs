@@ -34,6 +34,10 @@ pub struct ConsumeConfig {
     pub check: fn(&Settings, &mut Complaints),
     /// Whether these settings encrypt the connection (`require: [tls]`).
     pub encrypted: fn(&Settings) -> bool,
+    /// The keys that only a consumer has: without them the settings are those of a publisher, of dead letters for example.
+    pub own: &'static [&'static str],
+    /// The group whose members share the messages, for the consumer of that name; none where there are no groups.
+    pub group: fn(&Settings, &str) -> Option<String>,
 }
 
 /// One field of a destination, a template.
@@ -75,6 +79,22 @@ impl Settings {
     /// When they do not fit, which a check would have reported before.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, SettingsError> {
         T::deserialize(&self.0).map_err(|_| SettingsError)
+    }
+
+    /// The settings without these keys.
+    #[must_use]
+    pub fn without(&self, keys: &[&str]) -> Self {
+        let mut value = self.0.clone();
+        if let Some(map) = value.as_object_mut() {
+            map.retain(|key, _| !keys.contains(&key.as_str()));
+        }
+        Self(value)
+    }
+
+    /// The text at a key, if there is one and it is not empty.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.get(key)?.as_str().filter(|text| !text.is_empty())
     }
 
     /// The value at a key, if it is there.

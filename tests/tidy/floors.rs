@@ -53,12 +53,15 @@ const SHELLS: &[&str] = &[
     "src/relay/keeper.rs",
     "src/relay/reader.rs",
     "src/consumer/run.rs",
+    "src/consumer/beside.rs",
     "src/consumer/calls.rs",
     "src/consumer/stream.rs",
     "src/consumer/term.rs",
     "src/consumer/tell.rs",
     "src/consumer/dead.rs",
     "src/consumer/budget.rs",
+    "src/consumer/two_phase.rs",
+    "src/consumer/two_phase/grouped.rs",
 ];
 /// I/O, clocks, runtimes and formats: first words of paths.
 const IMPURE: &[&str] = &[

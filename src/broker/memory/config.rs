@@ -43,5 +43,7 @@ pub const CONFIG: BackendConfig = BackendConfig {
         schema: |generator| generator.subschema_for::<MemoryConsumeConfig>(),
         check: |_, _| {},
         encrypted: |_| true,
+        own: &["cluster", "topics", "group"],
+        group: |settings, name| Some(settings.text("group").unwrap_or(name).to_owned()),
     }),
 };

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::config::schema::{self as tree, at, fill};
-use crate::config::{RelayConfig, Root, explain, relay_template, schema};
+use crate::config::{RelayConfig, Root, consumer_template, explain, relay_template, schema};
 
 fn path(dotted: &str) -> Vec<String> {
     dotted.split('.').map(str::to_owned).collect()
@@ -115,6 +115,26 @@ fn the_defaults_are_those_that_are_promised() {
         ("relays.x.route.key", "{aggregateid}"),
         ("relays.x.retention", "24h"),
         ("relays.x.require", "[]"),
+        ("consumers.x.from.kafka.group", "<consumer>"),
+        ("consumers.x.from.kafka.start", "earliest"),
+        ("consumers.x.handler.sql.batch", "500"),
+        ("consumers.x.handler.http.concurrency", "64"),
+        ("consumers.x.handler.http.timeout", "30s"),
+        ("consumers.x.handler.http.dedupe", "claim"),
+        ("consumers.x.handler.http.batch", "1"),
+        ("consumers.x.limits.in_flight", "4000"),
+        ("consumers.x.limits.bytes", "32MiB"),
+        ("consumers.x.retry.first", "500ms"),
+        ("consumers.x.retry.max", "10m"),
+        ("consumers.x.retry.attempts", "12"),
+        ("consumers.x.on_reject", "park"),
+        ("consumers.x.dead_letter.topic", "{topic}.dlq"),
+        ("consumers.x.dead_letter.key", "{aggregateid}"),
+        ("consumers.x.envelope", "auto"),
+        ("consumers.x.dedupe.by", "id"),
+        ("consumers.x.dedupe.scope", "consumer"),
+        ("consumers.x.dedupe.retention", "7d"),
+        ("consumers.x.require", "[]"),
         ("admin.listen", "\"127.0.0.1:9640\""),
         ("admin.readiness", "started"),
         ("drain.deadline", "25s"),
@@ -133,6 +153,9 @@ fn the_defaults_are_those_that_are_promised() {
 #[test]
 fn explain_finds_short_and_starred_paths_and_suggests() {
     let page = explain("limits.batch").unwrap();
+    let both = explain("limits.bytes").unwrap();
+    assert!(both.contains("relays.<name>.limits.bytes") && both.contains("consumers.<name>.limits.bytes"));
+    assert_eq!(explain("consumers.*.dedupe.by").unwrap(), explain("dedupe.by").unwrap());
     assert_eq!(page, explain("relays.*.limits.batch").unwrap());
     let expected = "relays.<name>.limits.batch\n  Rows fetched by one query.\n\n  type      whole number, 1 to 100000\n  \
                     default   1000\n  variable  TWINBOX__RELAYS__<NAME>__LIMITS__BATCH\n";
@@ -173,7 +196,23 @@ fn the_template_holds_and_so_does_every_key_it_comments_out() {
     }
     assert!(world.problems().iter().all(|problem| !problem.contains("unknown key")));
     assert_eq!(template.matches("#batch:").count(), 1);
+    assert!(!template.contains("consumers"));
     assert!(template.starts_with("# yaml-language-server: $schema=./twinbox.schema.json\n"));
+}
+
+#[test]
+fn the_template_of_a_consumer_holds_too() {
+    let template = consumer_template();
+    let root = World::new(&template).root();
+    assert_eq!(root.consumers["billing"].handler.as_str(), "http");
+    let uncommented: Vec<String> = template.lines().map(uncomment).collect();
+    for problem in World::new(&uncommented.join("\n")).problems() {
+        assert!(
+            problem.contains("is empty") || problem.contains("cannot read"),
+            "{problem}"
+        );
+    }
+    assert!(!template.contains("relays"));
 }
 
 fn uncomment(line: &str) -> String {

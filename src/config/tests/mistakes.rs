@@ -142,10 +142,6 @@ fn each_rule_says_what_to_write() {
 fn what_belongs_to_the_process_says_what_to_write_too() {
     for (line, expected) in [
         (
-            "consumers: { billing: {} }",
-            "consumers | twinbox.yaml:4:1 | consumers are not supported by this version; remove the section",
-        ),
-        (
             "admin: { listen: localhost }",
             "admin.listen | twinbox.yaml:4:18 | \"localhost\" is no address with a port; write 127.0.0.1:9640, or 0.0.0.0:9640 for all",
         ),

@@ -1,5 +1,6 @@
 //! The configuration as a user meets it: files, variables and flags in, a configuration or the list of mistakes out.
 
+mod consumers;
 mod derived;
 mod files;
 mod layers;

@@ -6,9 +6,13 @@
 pub(crate) mod desk;
 pub(crate) mod destinations;
 mod envelopes;
+pub(crate) mod handler;
+pub(crate) mod inbox;
+pub(crate) mod inbox_letters;
 pub(crate) mod lease;
 pub(crate) mod letters;
 pub(crate) mod place;
+pub(crate) mod processor;
 pub(crate) mod publisher;
 pub(crate) mod source;
 pub(crate) mod subscription;

@@ -39,6 +39,7 @@ pub struct KafkaConsumeConfig {
     pub topics: Vec<String>,
     /// The consumer group: its members share the partitions. Empty = the consumer's name.
     #[serde(default)]
+    #[schemars(extend("x-default" = "<consumer>"))]
     pub group: String,
     /// Where a consumer begins that has no position of record yet: `earliest`, `latest`, or a time such as
     /// `2026-11-23T10:00:00Z`. Afterwards it changes nothing: a position that is lost is told, never reset.
@@ -55,6 +56,8 @@ pub(super) const CONFIG: ConsumeConfig = ConsumeConfig {
     schema: |generator| generator.subschema_for::<KafkaConsumeConfig>(),
     check,
     encrypted,
+    own: &["topics", "group", "start"],
+    group: |settings, name| Some(settings.text("group").unwrap_or(name).to_owned()),
 };
 
 const GROUP: &str = "is set by `group`; write it there";
