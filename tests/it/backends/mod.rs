@@ -4,5 +4,5 @@
 mod kafka;
 mod memory;
 mod postgres_cursor;
-mod postgres_ground;
+pub(crate) mod postgres_ground;
 mod postgres_inbox;

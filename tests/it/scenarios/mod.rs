@@ -15,6 +15,7 @@ mod doctor;
 mod drain;
 mod golden_debezium;
 mod http_replies;
+mod http_toy;
 mod idle;
 mod incidents;
 mod last_window;
