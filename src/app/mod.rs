@@ -12,6 +12,7 @@ pub mod drain;
 pub mod export;
 pub mod gauges;
 pub mod logs;
+pub mod metered;
 pub mod process;
 pub mod signals;
 pub mod status;

@@ -70,6 +70,7 @@ pub async fn relay(names: Names, stage: &mut Stage) -> Result<Exit, Stop> {
     let (input, env) = (stage.global.input.clone(), stage.env.clone());
     let process = Process {
         engines,
+        consumers: Vec::new(),
         exports,
         desk: desk(&root, stage)?,
         token,
