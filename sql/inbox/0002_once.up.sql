@@ -42,7 +42,7 @@ language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
 as $function$
 declare
-  part constant text[] := regexp_match(token, '^1\.([a-z][a-z0-9_]{0,39})\.([0-9a-f]{32})\.([0-9]{1,9})$');
+  part constant text[] := regexp_match(token, '^([a-z][a-z0-9_]{0,39}):([0-9a-f-]{36}):([0-9]{1,10})$');
   kept record;
 begin
   if part is null then

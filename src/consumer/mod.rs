@@ -22,7 +22,9 @@ mod status;
 mod stream;
 mod tell;
 mod term;
+mod two_phase;
 
 pub use budget::Limits;
 pub use run::{Control, Engine, Outcome, Wanted, run};
 pub use status::{ConsumerState, Status, StreamStatus};
+pub use two_phase::TwoPhase;

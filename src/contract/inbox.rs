@@ -161,6 +161,13 @@ impl Fence {
         }
     }
 
+    /// The same for a holder whose name is in the position row already.
+    #[must_use]
+    pub fn held_by(mut self, holder: Uuid) -> Self {
+        self.holder = holder;
+        self
+    }
+
     /// The highest counter that was seen committed.
     #[must_use]
     pub fn seen(&self) -> i64 {

@@ -104,7 +104,7 @@ pub struct HealthConfig {
     /// The path, at the host and port of `url`.
     #[schemars(length(min = 1))]
     pub path: String,
-    /// How often it is asked, and how long an answer may take.
+    /// How often it is asked. An answer may take as long, but at most `1s`.
     pub interval: Duration,
     /// Failures in a row until the application counts as away; one success is enough to be back.
     #[schemars(range(min = 1, max = 100))]

@@ -14,6 +14,9 @@ use super::failure;
 use crate::contract::{Finding, Grade};
 use crate::delivery::{Failure, FailureKind};
 
+/// Longest wait for an answer: kubelet's default.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+
 /// A probe, and what it has seen.
 #[derive(Debug)]
 pub(super) struct Probe {
@@ -108,7 +111,8 @@ impl Probe {
             );
             Failure::new(FailureKind::Unreachable, code, sentence)
         };
-        match timeout(self.interval, self.client.get(self.url.clone()).send()).await {
+        let within = ANSWER_MAX.min(self.interval);
+        match timeout(within, self.client.get(self.url.clone()).send()).await {
             Ok(Ok(response)) if response.status().is_success() => Ok(()),
             Ok(Ok(response)) => {
                 let status = response.status();
@@ -121,7 +125,7 @@ impl Probe {
             }
             Err(_) => Err(away(
                 "HealthTimeout".to_owned(),
-                format!("does not answer within {:?}", self.interval),
+                format!("does not answer within {within:?}"),
             )),
         }
     }

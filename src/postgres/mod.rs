@@ -16,6 +16,7 @@
 //! | `desk` | what an operator does with letters and relays |
 //! | `retention` | deleting, or dropping in partitions, what every relay has settled |
 //! | `destinations` | partition counts and acknowledged offsets, across restarts |
+//! | `inbox` | one consumer's place: what is done, positions of record, claims |
 //! | `answer` | database trouble in the contracts' words |
 
 pub mod adopt;
@@ -28,6 +29,7 @@ mod destinations;
 pub mod failure;
 mod fence;
 pub mod identifier;
+mod inbox;
 mod lease;
 mod letters;
 pub mod migrate;
@@ -44,6 +46,7 @@ mod wake;
 pub use connect::{ConnectError, Connector, Direct, Pool};
 pub use failure::{Failure, Kind};
 pub use identifier::{Schema, TableName};
+pub use inbox::{InboxOptions, PostgresInbox};
 pub use outbox::{PostgresOutbox, RelayOptions, Start};
 pub use session::Session;
 pub use target::{Target, TargetError};

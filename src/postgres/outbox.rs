@@ -17,7 +17,7 @@ use super::destinations::{DestinationsText, RelayDestinations};
 use super::fence::Fence;
 use super::identifier::Schema;
 use super::lease::{LeaseText, RowLease};
-use super::letters::{LettersText, RelayLetters};
+use super::letters::{Letters, LettersText, RelaySide, Side, Whose};
 use super::progress::{Window, Windows};
 use super::retention::{Retention, RetentionText};
 use super::wake::Wake;
@@ -123,18 +123,27 @@ impl PostgresOutbox {
             crate::point!("window.found");
         }
         let source = self.source(direct, &fence, (&identity, &shared)).await?;
-        let letters = RelayLetters {
+        let letters = Letters {
             pool: self.pool.clone(),
             text: Arc::clone(&self.texts.letters),
-            columns: source.columns(),
-            fence,
-            shared,
+            whose: Whose {
+                side: "relay",
+                owner: fence.relay.clone(),
+                lanes: String::new(),
+                holder: fence.holder.clone(),
+            },
+            side: Side::Relay(RelaySide {
+                text: Arc::clone(&self.texts.letters),
+                fence: fence.clone(),
+                shared,
+                columns: source.columns(),
+            }),
             bytes_max: self.options.bytes,
         };
         let destinations = RelayDestinations {
             pool: self.pool.clone(),
             text: Arc::clone(&self.texts.destinations),
-            fence: letters.fence.clone(),
+            fence,
         };
         Ok(Opened {
             source: Box::new(source),

@@ -59,6 +59,8 @@ const SHELLS: &[&str] = &[
     "src/consumer/tell.rs",
     "src/consumer/dead.rs",
     "src/consumer/budget.rs",
+    "src/consumer/two_phase.rs",
+    "src/consumer/two_phase/grouped.rs",
 ];
 /// I/O, clocks, runtimes and formats: first words of paths.
 const IMPURE: &[&str] = &[

@@ -1,5 +1,7 @@
 -- letters: any due
--- The usual answer is no, and costs one look at the index.
+-- The usual answer is no, and costs one look at the index. $3: what the names of the caller's lanes begin with.
 select exists (
-  select from {schema}.lane l where l.side = 'relay' and l.owner = $1::text and l.due <= now()
+  select
+  from {schema}.lane l
+  where l.side = $1::text and l.owner = $2::text and l.due <= now() and ($3::text = '' or starts_with(l.lane, $3::text))
 )

@@ -3,13 +3,14 @@
 with lanes as (
   select l.cause, count(*) as count
   from {schema}.lane l
-  where l.side = 'relay' and l.owner = $1::text
+  where l.side = $1::text and l.owner = $2::text and ($3::text = '' or starts_with(l.lane, $3::text))
   group by l.cause
 ),
 letters as (
   select t.closed, count(*) as count
   from {schema}.letter t
-  where t.side = 'relay' and t.owner = $1::text and t.closed is distinct from 'delivered'
+  where t.side = $1::text and t.owner = $2::text and t.closed is distinct from 'delivered'
+    and ($3::text = '' or starts_with(t.lane, $3::text))
   group by t.closed
 ),
 heads as (

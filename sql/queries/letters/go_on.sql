@@ -3,4 +3,4 @@
 update {schema}.lane l
 set due = now(), claimed_by = null, attempts = 0,
   cause = case l.cause when 'destination' then l.cause else 'resting' end
-where l.side = 'relay' and l.owner = $1::text and l.lane = any ($2::text[]) and l.claimed_by = $3::text
+where l.side = $1::text and l.owner = $2::text and l.lane = any ($3::text[]) and l.claimed_by = $4::text

@@ -1,21 +1,19 @@
 -- letters: pick
--- Claims due lanes, each for one caller. `now()`, because a volatile function is no index condition. Attempts are counted
--- before the call, where they speak of the message.
-with fence as (
-  select 1 from {schema}.relay_cursor where relay = $1::text and epoch = $2::bigint and holder = $3::text for share
-),
-due as (
+-- Claims due lanes, each for one caller, who holds its fence before COMMIT. `now()`, because a volatile function is no index
+-- condition. Attempts are counted before the call, where they speak of the message. $3: what the names of the caller's lanes
+-- begin with.
+with due as (
   select l.lane
-  from {schema}.lane l, fence
-  where l.side = 'relay' and l.owner = $1::text and l.due <= now()
+  from {schema}.lane l
+  where l.side = $1::text and l.owner = $2::text and l.due <= now() and ($3::text = '' or starts_with(l.lane, $3::text))
   order by l.due
-  limit $4::bigint
-  for no key update of l skip locked
+  limit $5::bigint
+  for no key update skip locked
 )
 update {schema}.lane l
-set due = now() + make_interval(secs => $5::float8),
-  claimed_by = $3::text,
+set due = now() + make_interval(secs => $6::float8),
+  claimed_by = $4::text,
   attempts = l.attempts + (l.cause in ('rejected', 'resting'))::int
 from due d
-where l.side = 'relay' and l.owner = $1::text and l.lane = d.lane
+where l.side = $1::text and l.owner = $2::text and l.lane = d.lane
 returning l.lane, l.cause, l.attempts

@@ -2,7 +2,7 @@
 -- Until a moment, or until somebody releases the lane; and what happened to its head.
 with rests as (
   select *
-  from unnest($3::text[], $4::text[], $5::float8[], $6::int[], $7::text[], $8::text[], $9::text[], $10::jsonb[], $11::text[])
+  from unnest($4::text[], $5::text[], $6::float8[], $7::int[], $8::text[], $9::text[], $10::text[], $11::jsonb[], $12::text[])
     r (lane, cause, due, attempts, kind, type, message, chain, fingerprint)
 ),
 rested as (
@@ -10,7 +10,7 @@ rested as (
   set due = coalesce(now() + make_interval(secs => r.due), 'infinity'),
     cause = r.cause, claimed_by = null, attempts = r.attempts
   from rests r
-  where l.side = 'relay' and l.owner = $1::text and l.lane = r.lane and l.claimed_by = $2::text
+  where l.side = $1::text and l.owner = $2::text and l.lane = r.lane and l.claimed_by = $3::text
 )
 update {schema}.letter t
 set attempts = r.attempts,
@@ -20,7 +20,7 @@ from rests r
 cross join lateral (
   select h.letter
   from {schema}.letter h
-  where h.side = 'relay' and h.owner = $1::text and h.lane = r.lane and h.closed is null
+  where h.side = $1::text and h.owner = $2::text and h.lane = r.lane and h.closed is null
   order by h.place
   limit 1
 ) head

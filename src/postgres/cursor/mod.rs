@@ -24,7 +24,7 @@ mod source;
 mod statements;
 mod window;
 
-pub(super) use open::{History, Identity, ROUTE, TIMELINE, floorless, route_changed};
+pub(super) use open::{History, Identity, ROUTE, SYSTEM, TIMELINE, floorless, route_changed};
 pub(super) use row::{Columns, Kinds, Raw, Stamp, headers};
 pub(super) use source::{CursorSource, Parts, Shared};
 pub(super) use statements::CursorText;

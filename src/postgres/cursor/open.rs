@@ -14,7 +14,7 @@ use crate::contract::StoreError;
 use crate::postgres::wake::Trigger;
 
 /// Another cluster or database, or rows of one.
-const SYSTEM: &str = "system_changed";
+pub(in crate::postgres) const SYSTEM: &str = "system_changed";
 /// Another timeline of the same cluster.
 pub(in crate::postgres) const TIMELINE: &str = "timeline_changed";
 /// Another route while letters are open.

@@ -9,11 +9,10 @@ use std::collections::HashSet;
 use tokio_postgres::Transaction;
 
 use super::failure::Failures;
-use super::{Attempts, Client, RelayLetters};
+use super::{Attempts, Client, Letters, Side, Whose};
 use crate::contract::{CloseRun, Next, StoreError};
 use crate::delivery::LaneName;
 use crate::postgres::answer::away;
-use crate::postgres::fence::Fence;
 
 /// Lanes that rest again, as the columns of an array parameter.
 #[derive(Debug, Default)]
@@ -25,9 +24,9 @@ struct Rests<'a> {
     failures: Failures,
 }
 
-// === impl RelayLetters ===
+// === impl Letters ===
 
-impl RelayLetters {
+impl Letters {
     pub(super) async fn close_runs(&self, runs: &[CloseRun]) -> Result<Vec<LaneName>, StoreError> {
         let mut client = self.client().await?;
         let mut attempts = Attempts::default();
@@ -41,16 +40,27 @@ impl RelayLetters {
 
     async fn close_once(&self, client: &mut Client, runs: &[CloseRun]) -> Result<Vec<LaneName>, StoreError> {
         let transaction = client.transaction().await.map_err(|error| away(&error))?;
-        let free = self.close_in(&transaction, runs).await?;
+        let (free, counter) = self.close_in(&transaction, runs).await?;
         transaction.commit().await.map_err(|error| away(&error))?;
+        self.committed(counter);
         Ok(free)
     }
 
-    async fn close_in(&self, transaction: &Transaction<'_>, runs: &[CloseRun]) -> Result<Vec<LaneName>, StoreError> {
-        let Fence { relay, holder, .. } = &self.fence;
+    async fn close_in(
+        &self,
+        transaction: &Transaction<'_>,
+        runs: &[CloseRun],
+    ) -> Result<(Vec<LaneName>, Option<i64>), StoreError> {
+        let Whose {
+            side, owner, holder, ..
+        } = &self.whose;
         let lanes: Vec<&str> = runs.iter().map(|run| run.lane.as_str()).collect();
+        if let Side::Consumer(side) = &self.side {
+            // Rows of the inbox come before lanes.
+            side.give_up(transaction, &dead_of(runs)).await?;
+        }
         let locked = transaction
-            .query(&self.text.lock, &[relay, &lanes, holder])
+            .query(&self.text.lock, &[side, owner, &lanes, holder])
             .await
             .map_err(|error| away(&error))?;
         let delivered: Vec<i64> = runs
@@ -58,24 +68,24 @@ impl RelayLetters {
             .flat_map(|run| run.delivered.iter().map(|letter| letter.0))
             .collect();
         transaction
-            .execute(&self.text.delivered, &[relay, &delivered])
+            .execute(&self.text.delivered, &[side, owner, &delivered])
             .await
             .map_err(|error| away(&error))?;
         self.bury(transaction, runs).await?;
         let freed = transaction
-            .query(&self.text.drop_empty, &[relay, &lanes])
+            .query(&self.text.drop_empty, &[side, owner, &lanes])
             .await
             .map_err(|error| away(&error))?;
         self.go_on(transaction, runs).await?;
         self.rest(transaction, runs).await?;
-        self.hold_fence(transaction).await?;
+        let counter = self.hold_fence(transaction).await?;
         let mut blocked: HashSet<&str> = locked.iter().map(|row| row.get(0)).collect();
         for row in &freed {
             blocked.remove(row.get::<_, &str>(0));
         }
         // Freed now, or by an operator before.
         let free = lanes.iter().filter(|lane| !blocked.contains(**lane));
-        Ok(free.map(|lane| LaneName::from(*lane)).collect())
+        Ok((free.map(|lane| LaneName::from(*lane)).collect(), counter))
     }
 
     async fn bury(&self, transaction: &Transaction<'_>, runs: &[CloseRun]) -> Result<(), StoreError> {
@@ -100,7 +110,8 @@ impl RelayLetters {
             .execute(
                 &self.text.dead,
                 &[
-                    &self.fence.relay,
+                    &self.whose.side,
+                    &self.whose.owner,
                     &letters,
                     kinds,
                     types,
@@ -119,9 +130,11 @@ impl RelayLetters {
             .iter()
             .filter(|run| matches!(run.next, Next::Now | Next::Dead { .. }));
         let lanes: Vec<&str> = going.map(|run| run.lane.as_str()).collect();
-        let Fence { relay, holder, .. } = &self.fence;
+        let Whose {
+            side, owner, holder, ..
+        } = &self.whose;
         transaction
-            .execute(&self.text.go_on, &[relay, &lanes, holder])
+            .execute(&self.text.go_on, &[side, owner, &lanes, holder])
             .await
             .map_err(|error| away(&error))?;
         Ok(())
@@ -147,13 +160,16 @@ impl RelayLetters {
         if rests.lanes.is_empty() {
             return Ok(());
         }
-        let Fence { relay, holder, .. } = &self.fence;
+        let Whose {
+            side, owner, holder, ..
+        } = &self.whose;
         let failures = &rests.failures;
         transaction
             .execute(
                 &self.text.rest,
                 &[
-                    relay,
+                    side,
+                    owner,
                     holder,
                     &rests.lanes,
                     &rests.causes,
@@ -170,4 +186,13 @@ impl RelayLetters {
             .map_err(|error| away(&error))?;
         Ok(())
     }
+}
+
+/// Letters that go to the dead.
+fn dead_of(runs: &[CloseRun]) -> Vec<i64> {
+    let dead = runs.iter().filter_map(|run| match &run.next {
+        Next::Dead { letter, .. } => Some(letter.0),
+        Next::Now | Next::Rest { .. } => None,
+    });
+    dead.collect()
 }

@@ -1,22 +1,23 @@
 //! Looking at what is stored, for people: nothing is locked, claimed or changed.
 
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
-use super::RelayLetters;
+use super::{Letters, Whose};
 use crate::contract::{LetterCounts, StoreError};
 use crate::delivery::LaneName;
 use crate::postgres::answer::away;
 
-// === impl RelayLetters ===
+/// A value and its type.
+type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-impl RelayLetters {
+// === impl Letters ===
+
+impl Letters {
     pub(super) async fn count_all(&self) -> Result<LetterCounts, StoreError> {
-        let rows = self
-            .client()
-            .await?
-            .query_typed(&self.text.count, &[(&self.fence.relay, Type::TEXT)])
-            .await
-            .map_err(|error| away(&error))?;
+        let Whose { side, owner, lanes, .. } = &self.whose;
+        let whose: [Parameter<'_>; 3] = [(side, Type::TEXT), (owner, Type::TEXT), (lanes, Type::TEXT)];
+        let rows = self.client().await?.query_typed(&self.text.count, &whose).await;
+        let rows = rows.map_err(|error| away(&error))?;
         let number = |column: usize| rows.first().map_or(0, |row| row.get::<_, i64>(column).unsigned_abs());
         Ok(LetterCounts {
             lanes: number(0),
@@ -30,8 +31,8 @@ impl RelayLetters {
 
     pub(super) async fn gone_of(&self, lanes: &[LaneName]) -> Result<Vec<LaneName>, StoreError> {
         let lanes: Vec<&str> = lanes.iter().map(LaneName::as_str).collect();
-        let asked: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
-            [(&self.fence.relay, Type::TEXT), (&lanes, Type::TEXT_ARRAY)];
+        let Whose { side, owner, .. } = &self.whose;
+        let asked: [Parameter<'_>; 3] = [(side, Type::TEXT), (owner, Type::TEXT), (&lanes, Type::TEXT_ARRAY)];
         let rows = self.client().await?.query_typed(&self.text.gone, &asked).await;
         let rows = rows.map_err(|error| away(&error))?;
         Ok(rows.iter().map(|row| LaneName::from(row.get::<_, &str>(0))).collect())

@@ -5,24 +5,28 @@ use std::time::Duration;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Transaction};
 
-use super::{Attempts, Client, RelayLetters};
-use crate::contract::{DueLane, Letter, LetterId, StoreError};
+use super::{Attempts, Client, Letters, Side, Whose};
+use crate::contract::{DueLane, StoreError};
 use crate::delivery::{Cause, LaneName};
-use crate::message::{Body, Content, Key, Position};
 use crate::postgres::answer::away;
-use crate::postgres::cursor::{Kinds, Raw, Stamp, headers};
-use crate::postgres::fence::Fence;
+use crate::postgres::cursor::Kinds;
 
 /// How long a claim lasts if nobody closes it. A new holder does not wait for it.
 const CLAIM: Duration = Duration::from_secs(300);
 
-// === impl RelayLetters ===
+// === impl Letters ===
 
-impl RelayLetters {
+impl Letters {
     pub(super) async fn pick(&self, lanes: usize, run: usize) -> Result<Vec<DueLane>, StoreError> {
         let mut client = self.client().await?;
+        let Whose {
+            side, owner, lanes: of, ..
+        } = &self.whose;
         let any = client
-            .query_typed(&self.text.any_due, &[(&self.fence.relay, Type::TEXT)])
+            .query_typed(
+                &self.text.any_due,
+                &[(side, Type::TEXT), (owner, Type::TEXT), (of, Type::TEXT)],
+            )
             .await
             .map_err(|error| away(&error))?;
         if !any.iter().any(|row| row.get(0)) {
@@ -39,19 +43,25 @@ impl RelayLetters {
 
     async fn pick_once(&self, client: &mut Client, (lanes, run): (usize, usize)) -> Result<Vec<DueLane>, StoreError> {
         let transaction = client.transaction().await.map_err(|error| away(&error))?;
-        let Fence { relay, epoch, holder } = &self.fence;
+        let Whose {
+            side,
+            owner,
+            lanes: of,
+            holder,
+        } = &self.whose;
         let (limit, claim) = (lanes.cast_signed() as i64, CLAIM.as_secs_f64());
         let picked = transaction
-            .query(&self.text.pick, &[relay, epoch, holder, &limit, &claim])
+            .query(&self.text.pick, &[side, owner, of, holder, &limit, &claim])
             .await
             .map_err(|error| away(&error))?;
         let mut letters = Vec::new();
         if !picked.is_empty() {
             letters = self.open_letters(&transaction, (&picked, run)).await?;
         }
-        self.hold_fence(&transaction).await?;
+        let counter = self.hold_fence(&transaction).await?;
         let due = self.assemble(&picked, &letters)?;
         transaction.commit().await.map_err(|error| away(&error))?;
+        self.committed(counter);
         Ok(due)
     }
 
@@ -60,18 +70,23 @@ impl RelayLetters {
         transaction: &Transaction<'_>,
         (picked, run): (&[Row], usize),
     ) -> Result<Vec<Row>, StoreError> {
-        let relay = &self.fence.relay;
+        let Whose { side, owner, .. } = &self.whose;
         let lanes: Vec<&str> = picked.iter().map(|row| row.get(0)).collect();
         let run = run.cast_signed() as i64;
-        let all = self.bytes_max.cast_signed() as i64;
-        let each = all / picked.len().max(1).cast_signed() as i64;
+        let budget = self.bytes_max.cast_signed() as i64;
+        let each = budget / picked.len().max(1).cast_signed() as i64;
+        // A relay's larger ones stay inside the database; a consumer's came in one piece and go to the handler in one.
+        let all = match self.side {
+            Side::Relay(_) => budget,
+            Side::Consumer(_) => i64::MAX,
+        };
         let letters = transaction
-            .query(&self.text.open, &[relay, &lanes, &run, &each, &all])
+            .query(&self.text.open, &[side, owner, &lanes, &run, &each, &all])
             .await
             .map_err(|error| away(&error))?;
         // Lanes whose letters were all closed by others block nothing.
         transaction
-            .execute(&self.text.drop_empty, &[relay, &lanes])
+            .execute(&self.text.drop_empty, &[side, owner, &lanes])
             .await
             .map_err(|error| away(&error))?;
         Ok(letters)
@@ -84,7 +99,7 @@ impl RelayLetters {
             let lane: &str = row.get(0);
             let own = letters.iter().filter(|letter| letter.get::<_, &str>(11) == lane);
             let letters = own
-                .map(|letter| self.letter(letter, &mut kinds))
+                .map(|letter| self.side.letter(letter, &mut kinds))
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(|error| away(&error))?;
             if letters.is_empty() {
@@ -98,43 +113,5 @@ impl RelayLetters {
             });
         }
         Ok(due)
-    }
-
-    /// Columns of `open.sql`.
-    fn letter(&self, row: &Row, kinds: &mut Kinds) -> Result<Letter, tokio_postgres::Error> {
-        let seq: Option<i64> = row.try_get(1)?;
-        let place: &str = row.try_get(10)?;
-        let bytes: Option<i64> = row.try_get(12)?;
-        let payload: Option<Raw<'_>> = row.try_get(6)?;
-        let content = Content {
-            // Places are written by us; a foreign one would sort as the row's number alone.
-            position: place
-                .parse()
-                .unwrap_or_else(|_| Position::new(0, 0, seq.unwrap_or(0).unsigned_abs())),
-            id: row.try_get(2)?,
-            aggregate_type: kinds.share(row.try_get::<_, Option<&str>>(3)?.unwrap_or_default()),
-            key: row.try_get::<_, Option<&[u8]>>(4)?.map(Key::from),
-            kind: kinds.share(row.try_get::<_, Option<&str>>(5)?.unwrap_or_default()),
-            body: match (payload, bytes) {
-                (Some(payload), _) => payload.body(),
-                (None, Some(bytes)) => Body::Withheld {
-                    bytes: bytes.unsigned_abs(),
-                },
-                (None, None) => Body::Null,
-            },
-            content_type: self.columns.content_type,
-            headers: row
-                .try_get::<_, Option<Raw<'_>>>(7)?
-                .map(|raw| headers(raw.bytes()))
-                .unwrap_or_default(),
-            traceparent: row.try_get::<_, Option<&str>>(8)?.map(Into::into),
-            occurred_at: row.try_get::<_, Option<Stamp>>(9)?.map(|at| at.0).unwrap_or_default(),
-            replay: Some(0),
-            origin: None,
-        };
-        Ok(Letter {
-            id: LetterId(row.try_get(0)?),
-            message: content.into(),
-        })
     }
 }

@@ -28,6 +28,6 @@ impl Failures {
 }
 
 /// The one character that the database's text cannot hold.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

@@ -8,39 +8,44 @@ use std::collections::HashSet;
 use tokio_postgres::Transaction;
 
 use super::failure::Failures;
-use super::{Attempts, Client, RelayLetters};
-use crate::contract::{Append, Kept, Progress, StoreError, StoreRun};
-use crate::delivery::LaneName;
-use crate::message::Message;
+use super::{Attempts, Client, Letters, Side, Whose};
+use crate::contract::{Append, Identity, Kept, Park, Progress, StoreError, StoreRun};
+use crate::delivery::{Cause, LaneName};
 use crate::postgres::answer::away;
-use crate::postgres::fence::Fence;
 use crate::postgres::progress::Change;
 
-/// Messages to be stored, as the columns of an array parameter.
+/// What happened to the heads of parked lanes, as the columns of an array parameter.
 #[derive(Debug, Default)]
-struct Stored<'a> {
-    lanes: Vec<&'a str>,
-    places: Vec<String>,
-    seqs: Vec<i64>,
+pub(super) struct Heads {
+    pub(super) attempts: Vec<i32>,
+    pub(super) failures: Failures,
 }
 
-// === impl Stored ===
+/// What is true once the transaction has committed.
+enum Settled {
+    /// Windows of a relay.
+    Windows(Change),
+    /// The counter of a consumer's position row.
+    Counter(i64),
+}
 
-impl<'a> Stored<'a> {
-    fn push(&mut self, lane: &'a LaneName, messages: &[Message]) {
-        for position in messages.iter().map(|message| message.position) {
-            self.lanes.push(lane.as_str());
-            self.places.push(position.place());
-            self.seqs.push(position.minor.cast_signed());
-        }
+// === impl Heads ===
+
+impl Heads {
+    pub(super) fn push(&mut self, park: &Park) {
+        self.attempts.push(park.attempts.cast_signed());
+        self.failures.push(&park.failure);
     }
 }
 
-// === impl RelayLetters ===
+// === impl Letters ===
 
-impl RelayLetters {
+impl Letters {
     pub(super) async fn store_run(&self, run: &StoreRun) -> Result<Kept, StoreError> {
-        let _writing = self.shared.writing.lock().await;
+        let _writing = match &self.side {
+            Side::Relay(side) => Some(side.shared.writing.lock().await),
+            Side::Consumer(_) => None,
+        };
         let mut client = self.client().await?;
         let mut attempts = Attempts::default();
         loop {
@@ -48,14 +53,18 @@ impl RelayLetters {
             if attempts.again(&outcome) {
                 continue;
             }
-            let (kept, change) = outcome?;
+            let (kept, settled) = outcome?;
             crate::point!("lane.stored");
-            self.shared.windows().changed(change);
+            match (&self.side, settled) {
+                (Side::Relay(side), Settled::Windows(change)) => side.shared.windows().changed(change),
+                (_, Settled::Counter(counter)) => self.committed(Some(counter)),
+                (Side::Consumer(_), Settled::Windows(_)) => {}
+            }
             return Ok(kept);
         }
     }
 
-    async fn store_once(&self, client: &mut Client, run: &StoreRun) -> Result<(Kept, Change), StoreError> {
+    async fn store_once(&self, client: &mut Client, run: &StoreRun) -> Result<(Kept, Settled), StoreError> {
         // Rolled back when it is dropped.
         let transaction = client.transaction().await.map_err(|error| away(&error))?;
         let stored = self.store_in(&transaction, run).await?;
@@ -63,11 +72,16 @@ impl RelayLetters {
         Ok(stored)
     }
 
-    async fn store_in(&self, transaction: &Transaction<'_>, run: &StoreRun) -> Result<(Kept, Change), StoreError> {
+    async fn store_in(&self, transaction: &Transaction<'_>, run: &StoreRun) -> Result<(Kept, Settled), StoreError> {
+        // S6: what is done or given up is not stored, and counts as stored.
+        let known = match &self.side {
+            Side::Relay(_) => HashSet::new(),
+            Side::Consumer(side) => side.known(transaction, run).await?,
+        };
         let parks = run.parks.iter().map(|park| park.lane.as_str());
         let appends = run.appends.iter().map(|append| append.lane.as_str());
         let mut blocked = self.lock(transaction, parks.chain(appends).collect()).await?;
-        self.park(transaction, run).await?;
+        self.park(transaction, run, &known).await?;
         crate::point!("lane.row_written");
         let missing = |blocked: &HashSet<String>| -> Vec<&str> {
             let lanes = run.appends.iter().map(|append| append.lane.as_str());
@@ -78,25 +92,38 @@ impl RelayLetters {
             blocked.extend(self.lock(transaction, unseen).await?);
         }
         let live: Vec<LaneName> = missing(&blocked).into_iter().map(LaneName::from).collect();
-        self.keep(transaction, run, &live).await?;
-        if run.appends.len() > live.len() {
+        let appends: Vec<&Append> = run
+            .appends
+            .iter()
+            .filter(|append| !live.contains(&append.lane))
+            .collect();
+        match &self.side {
+            Side::Relay(side) => side.keep(transaction, run, &appends).await?,
+            Side::Consumer(side) => side.keep(transaction, run, (&appends, &known)).await?,
+        }
+        if !appends.is_empty() {
             crate::point!("successors.appended");
         }
         let lanes: Vec<&str> = run.parks.iter().map(|park| park.lane.as_str()).collect();
         // All of its rows were judged before: nothing blocks it.
-        let relay = &self.fence.relay;
+        let Whose { side, owner, .. } = &self.whose;
         transaction
-            .execute(&self.text.drop_empty, &[relay, &lanes])
+            .execute(&self.text.drop_empty, &[side, owner, &lanes])
             .await
             .map_err(|error| away(&error))?;
-        let change = self.shared.windows().change(&left_by(run, &live));
-        self.settle(transaction, &change).await?;
-        Ok((Kept { live }, change))
+        let left = left_by(run, &live);
+        let settled = match &self.side {
+            Side::Relay(side) => Settled::Windows(side.settle(transaction, &left).await?),
+            Side::Consumer(side) => Settled::Counter(side.settle(transaction, &left).await?),
+        };
+        Ok((Kept { live }, settled))
     }
 
     async fn lock(&self, transaction: &Transaction<'_>, lanes: Vec<&str>) -> Result<HashSet<String>, StoreError> {
-        let Fence { relay, holder, .. } = &self.fence;
-        let rows = transaction.query(&self.text.lock, &[relay, &lanes, holder]).await;
+        let Whose {
+            side, owner, holder, ..
+        } = &self.whose;
+        let rows = transaction.query(&self.text.lock, &[side, owner, &lanes, holder]).await;
         Ok(rows
             .map_err(|error| away(&error))?
             .iter()
@@ -104,72 +131,35 @@ impl RelayLetters {
             .collect())
     }
 
-    async fn park(&self, transaction: &Transaction<'_>, run: &StoreRun) -> Result<(), StoreError> {
-        let lanes: Vec<&str> = run.parks.iter().map(|park| park.lane.as_str()).collect();
-        let causes: Vec<&str> = run.parks.iter().map(|park| park.cause.as_str()).collect();
-        let dues: Vec<Option<f64>> = run
-            .parks
-            .iter()
-            .map(|park| park.due.map(|due| due.as_secs_f64()))
-            .collect();
-        let attempts: Vec<i32> = run.parks.iter().map(|park| park.attempts.cast_signed()).collect();
-        transaction
-            .execute(&self.text.park, &[&self.fence.relay, &lanes, &causes, &dues, &attempts])
-            .await
-            .map_err(|error| away(&error))?;
-        Ok(())
-    }
-
-    async fn keep(&self, transaction: &Transaction<'_>, run: &StoreRun, live: &[LaneName]) -> Result<(), StoreError> {
-        let mut stored = Stored::default();
-        let (mut heads, mut attempts, mut failures) = (Vec::new(), Vec::new(), Failures::default());
+    /// A lane whose head is done already is due at once: nothing is known of the next one.
+    async fn park(
+        &self,
+        transaction: &Transaction<'_>,
+        run: &StoreRun,
+        known: &HashSet<Identity>,
+    ) -> Result<(), StoreError> {
+        let (mut lanes, mut causes) = (Vec::new(), Vec::new());
+        let (mut dues, mut attempts) = (Vec::new(), Vec::new());
         for park in &run.parks {
-            stored.push(&park.lane, &park.messages);
-            if let Some(head) = park.messages.first().map(|head| head.position).as_ref() {
-                heads.push(head.minor.cast_signed());
-                attempts.push(park.attempts.cast_signed());
-                failures.push(&park.failure);
-            }
+            let done = park
+                .messages
+                .first()
+                .is_some_and(|head| known.contains(&Identity::of(head)));
+            lanes.push(park.lane.as_str());
+            causes.push(if done { Cause::Resting } else { park.cause }.as_str());
+            dues.push(if done {
+                Some(0.0)
+            } else {
+                park.due.map(|due| due.as_secs_f64())
+            });
+            attempts.push(if done { 0 } else { park.attempts.cast_signed() });
         }
-        for append in run.appends.iter().filter(|append| !live.contains(&append.lane)) {
-            stored.push(&append.lane, &append.messages);
-        }
+        let Whose { side, owner, .. } = &self.whose;
         transaction
-            .execute(
-                &self.text.keep,
-                &[
-                    &self.fence.relay,
-                    &self.fence.epoch,
-                    &stored.lanes,
-                    &stored.places,
-                    &stored.seqs,
-                    &heads,
-                    &attempts,
-                    &failures.kinds,
-                    &failures.types,
-                    &failures.messages,
-                    &failures.chains,
-                    &failures.fingerprints,
-                ],
-            )
+            .execute(&self.text.park, &[side, owner, &lanes, &causes, &dues, &attempts])
             .await
             .map_err(|error| away(&error))?;
         Ok(())
-    }
-
-    /// Writes what is left of the windows, and holds the fence.
-    async fn settle(&self, transaction: &Transaction<'_>, change: &Change) -> Result<(), StoreError> {
-        let Fence { relay, epoch, holder } = &self.fence;
-        let (numbers, windows, seqs) = change.columns();
-        let row = transaction
-            .query_one(
-                &self.text.confirm,
-                &[relay, epoch, holder, &numbers, &windows, &seqs, &change.gone],
-            )
-            .await
-            .map_err(|error| away(&error))?;
-        let fences: i64 = row.get(0);
-        if fences == 0 { Err(StoreError::Fenced) } else { Ok(()) }
     }
 }
 

@@ -1,12 +1,13 @@
 //! Generations of the inbox: `once`, the lock that batches and the rotation meet at, and who may.
 
 use tokio_postgres::Client;
+use twinbox::contract::{Identity, once_token};
 use twinbox::postgres::migrate::{self, Options, Part, Standing};
 use twinbox::postgres::{Direct, Session};
 
 use crate::backends::postgres_ground::scratch::{Scratch, options, refused, value};
 
-const ONCE: &str = "select twinbox.once('1.billing.018f3f2e000070008000000000000001.0')";
+const ONCE: &str = "select twinbox.once('billing:018f3f2e-0000-7000-8000-000000000001:0')";
 /// Makes the current generation old enough.
 const AGE: &str = "insert into twinbox.consumer values ('billing', '1 hour') on conflict do nothing;
     update twinbox.inbox_generation set started_at = now() - interval '2 hours'";
@@ -76,7 +77,7 @@ async fn once_is_true_once_in_two_generations() {
     assert!(value::<bool>(client, ONCE).await, "its time is over");
     assert!(!value::<bool>(client, ROTATE).await, "not before its time");
     // Another replay epoch, another consumer: something else.
-    let again = ONCE.replace("1.0'", "1.1'");
+    let again = ONCE.replace(":0'", ":1'");
     for other in [&again, &ONCE.replace("billing", "search")] {
         assert!(value::<bool>(client, other).await, "{other}");
     }
@@ -91,15 +92,31 @@ async fn once_is_true_once_in_two_generations() {
     for bad in [
         "",
         "billing",
-        "1.Billing.018f3f2e000070008000000000000001.0",
-        "1.billing.1.0",
+        "Billing:018f3f2e-0000-7000-8000-000000000001:0",
+        "billing:1:0",
+        "billing:018f3f2e-0000-7000-8000-000000000001:",
+        "billing:------------------------------------:0",
     ] {
-        assert_eq!(
-            refused(client, &format!("select twinbox.once('{bad}')")).await,
-            "22023",
-            "{bad}"
-        );
+        let code = refused(client, &format!("select twinbox.once('{bad}')")).await;
+        assert!(matches!(&*code, "22023" | "22P02"), "{bad}: {code}");
     }
+    scratch.drop().await;
+}
+
+#[tokio::test]
+async fn once_takes_the_token_apart_that_handlers_get() {
+    let Some((scratch, owner)) = inbox("once_takes_the_token_apart_that_handlers_get").await else {
+        return;
+    };
+    let identity = Identity {
+        id: uuid::Uuid::from_u128(7),
+        replay_epoch: i32::MAX,
+    };
+    let token = once_token("billing_2", identity);
+    assert!(value::<bool>(owner.client(), &format!("select twinbox.once('{token}')")).await);
+    let row = "select consumer = 'billing_2' and message_id = '00000000-0000-0000-0000-000000000007'
+        and replay_epoch = 2147483647 and state = 'done' from twinbox.inbox";
+    assert!(value::<bool>(owner.client(), row).await);
     scratch.drop().await;
 }
 
