@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod assemble;
+pub mod consuming;
 #[cfg(feature = "kafka")]
 pub mod demo;
 pub mod desk;
