@@ -12,6 +12,7 @@
 //! Promises: G3–G7 of the design: `flow` decides, this floor does. A stream is read from the position of record, under a fence
 //! that nobody of before passes; nothing is called for that is not signed (`care`); what all hold together is bounded (`budget`).
 
+mod beside;
 mod budget;
 mod calls;
 mod care;

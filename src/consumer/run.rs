@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::beside;
 use super::budget::{Budget, Limits};
 use super::dead::Dead;
 use super::status::{ConsumerState, Status, StreamStatus};
@@ -33,8 +34,6 @@ use crate::telemetry::{Pulse, Running};
 const AWAY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 /// How often streams' parts become the consumer's status.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
-/// How often the application's health is asked about.
-const HEALTH_EVERY: Duration = Duration::from_secs(1);
 /// How long leaving the group may take beside the drain.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -137,50 +136,73 @@ pub async fn run(engine: Engine, control: Control) -> Outcome {
         status: control.status,
         engine,
     });
+    let outcome = tokio::select! {
+        outcome = live(&shared) => outcome,
+        never = beside::tidy(&shared) => match never {},
+        never = beside::watch_health(&shared) => match never {},
+    };
+    shared.dead.close().await;
+    outcome
+}
+
+/// Subscribed as long as that is wanted, and again after each end that nobody asked for.
+async fn live(shared: &Arc<Shared>) -> Outcome {
     let turns = shared.turns();
     let mut wanted = shared.wanted.clone();
     let mut failures = 0;
-    let outcome = loop {
+    loop {
         let now_wanted = *wanted.borrow_and_update();
         match now_wanted {
-            Wanted::Stop => break Outcome::Drained,
+            Wanted::Stop => return Outcome::Drained,
             Wanted::Drain => {
                 shared
                     .status
                     .send_modify(|status| status.state = ConsumerState::Drained);
                 // A closed channel means that nobody can ask any more.
                 if beating(&turns, wanted.changed()).await.is_err() {
-                    break Outcome::Drained;
+                    return Outcome::Drained;
                 }
                 continue;
             }
             Wanted::Consume => {}
         }
-        let failure = match beating(&turns, shared.engine.subscriber.subscribe()).await {
-            Ok(subscription) => {
-                let began = now();
-                let left = member(&shared, subscription.as_ref(), &turns).await;
-                beating(&turns, subscription.close(CLOSE_DEADLINE)).await;
-                crate::point!("group.left");
-                failures = if began.elapsed() < AWAY.1 { failures } else { 0 };
-                match left {
-                    Left::Asked => continue,
-                    Left::Halted(sentence) => {
-                        shared.show_error("halt", &sentence);
-                        shared.status.send_modify(|status| status.state = ConsumerState::Halted);
-                        break Outcome::Halted { sentence };
-                    }
-                    Left::Ended(failure) => failure,
-                }
+        let began = now();
+        match join(shared, &turns).await {
+            Left::Asked => {
+                failures = 0;
+                continue;
             }
-            Err(failure) => failure,
-        };
-        shared.tell_failure(&failure);
-        failures += 1;
+            Left::Halted(sentence) => {
+                shared.show_error("halt", &sentence);
+                shared.status.send_modify(|status| status.state = ConsumerState::Halted);
+                return Outcome::Halted { sentence };
+            }
+            Left::Ended(failure) => {
+                shared.tell_failure(&failure);
+                failures = if began.elapsed() < AWAY.1 { failures + 1 } else { 1 };
+            }
+        }
+        // Whatever ends the wait, what is wanted is looked at.
         let _ = beating(&turns, tokio::time::timeout(backoff(failures, AWAY), wanted.changed())).await;
+    }
+}
+
+/// One membership, from a look at the handler to the end of it.
+async fn join(shared: &Arc<Shared>, turns: &Running) -> Left {
+    if let Err(failure) = beating(turns, shared.engine.processor.check()).await {
+        shared
+            .status
+            .send_modify(|status| status.state = ConsumerState::Blocked);
+        return Left::Ended(failure);
+    }
+    let subscription = match beating(turns, shared.engine.subscriber.subscribe()).await {
+        Ok(subscription) => subscription,
+        Err(failure) => return Left::Ended(failure),
     };
-    shared.dead.close().await;
-    outcome
+    let left = member(shared, subscription.as_ref(), turns).await;
+    beating(turns, subscription.close(CLOSE_DEADLINE)).await;
+    crate::point!("group.left");
+    left
 }
 
 /// A membership: tends what is assigned until it is to be left.
@@ -188,7 +210,6 @@ async fn member(shared: &Arc<Shared>, subscription: &dyn Subscription, turns: &R
     let mut tasks = JoinSet::new();
     let mut left = None;
     let mut report = tokio::time::interval(REPORT_EVERY);
-    let mut health_at = now();
     loop {
         turns.beat(now());
         let leaving = left.is_some();
@@ -228,13 +249,7 @@ async fn member(shared: &Arc<Shared>, subscription: &dyn Subscription, turns: &R
                     left = Some(Left::Ended(failure));
                 }
             },
-            _ = report.tick() => {
-                shared.report();
-                if health_at <= now() {
-                    health_at = now() + HEALTH_EVERY;
-                    shared.look_at_health().await;
-                }
-            }
+            _ = report.tick() => shared.report(),
         }
     }
 }
@@ -297,10 +312,8 @@ impl Shared {
         *self.flows.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
-    async fn look_at_health(&self) {
-        let Some(health) = self.engine.processor.health().await else {
-            return;
-        };
+    /// The application's probe has answered.
+    pub(super) fn application_is(&self, health: Result<(), Failure>) {
         let was_open = self.open.send_replace(health.is_ok());
         match health {
             Err(failure) => self.tell_failure(&failure),
@@ -322,7 +335,10 @@ impl Shared {
     /// Something was assigned, or works again.
     pub(super) fn running(&self) {
         self.status.send_if_modified(|status| {
-            let starts = status.state == ConsumerState::Starting || status.state == ConsumerState::Drained;
+            let starts = matches!(
+                status.state,
+                ConsumerState::Starting | ConsumerState::Drained | ConsumerState::Blocked
+            );
             if starts {
                 status.state = ConsumerState::Running;
             }

@@ -53,6 +53,7 @@ const SHELLS: &[&str] = &[
     "src/relay/keeper.rs",
     "src/relay/reader.rs",
     "src/consumer/run.rs",
+    "src/consumer/beside.rs",
     "src/consumer/calls.rs",
     "src/consumer/stream.rs",
     "src/consumer/term.rs",

@@ -6,6 +6,9 @@
 pub(crate) mod desk;
 pub(crate) mod destinations;
 mod envelopes;
+pub(crate) mod handler;
+pub(crate) mod inbox;
+pub(crate) mod inbox_letters;
 pub(crate) mod lease;
 pub(crate) mod letters;
 pub(crate) mod place;

@@ -5,13 +5,16 @@
 
 mod backlog;
 mod bad_rows;
+mod both_halves;
 mod config_check_five;
+mod consumer_thin_path;
 #[cfg(feature = "faults")]
 mod crash_points;
 mod demo;
 mod doctor;
 mod drain;
 mod golden_debezium;
+mod http_replies;
 mod idle;
 mod incidents;
 mod last_window;

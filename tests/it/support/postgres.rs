@@ -22,18 +22,21 @@ pub(crate) enum Login {
     Relay,
     /// Writes outbox rows: member of `twinbox_app`.
     App,
+    /// Runs `twinbox consume`: member of `twinbox_consumer`.
+    Consumer,
     /// Runs the operator's verbs: member of `twinbox_operator`.
     Operator,
 }
 
 impl Login {
-    pub(crate) const ALL: [Self; 3] = [Self::Relay, Self::App, Self::Operator];
+    pub(crate) const ALL: [Self; 4] = [Self::Relay, Self::App, Self::Consumer, Self::Operator];
 
     #[must_use]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Relay => "it_relay",
             Self::App => "it_app",
+            Self::Consumer => "it_consumer",
             Self::Operator => "it_operator",
         }
     }
@@ -44,6 +47,7 @@ impl Login {
         match self {
             Self::Relay => "twinbox_relay",
             Self::App => "twinbox_app",
+            Self::Consumer => "twinbox_consumer",
             Self::Operator => "twinbox_operator",
         }
     }

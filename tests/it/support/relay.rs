@@ -1,4 +1,4 @@
-//! `twinbox relay` as a process: started, frozen, killed, asked by its admin port.
+//! `twinbox relay` and `twinbox consume` as processes: started, frozen, killed, asked by its admin port.
 
 use super::process::{Process, Signal, outcome};
 use super::{http, wait};
@@ -40,18 +40,30 @@ pub(crate) struct Relay {
     pub process: Process,
     /// Its standard error.
     pub log: PathBuf,
-    name: String,
+    /// Its section of `/status`, and its name there.
+    named: (&'static str, String),
 }
 
 impl Relay {
     /// Starts `twinbox relay` with this configuration; `name` is the relay that [`Relay::status`] speaks of.
     #[must_use]
     pub(crate) fn start(name: &str, config: &Path, files: (&Path, &[(&str, &str)])) -> Self {
+        Self::begin(("relay", "relays", name), config, files)
+    }
+
+    /// Starts `twinbox consume` with this configuration; `name` is the consumer that [`Relay::status`] speaks of.
+    #[must_use]
+    pub(crate) fn consumer(name: &str, config: &Path, files: (&Path, &[(&str, &str)])) -> Self {
+        Self::begin(("consume", "consumers", name), config, files)
+    }
+
+    fn begin(what: (&str, &'static str, &str), config: &Path, files: (&Path, &[(&str, &str)])) -> Self {
         let (log, environment) = files;
+        let (verb, section, name) = what;
         let file = File::create(log).expect("the test's directory is writable");
         let mut command = twinbox(environment);
         command
-            .args(["relay", "-c"])
+            .args([verb, "-c"])
             .arg(config)
             .stdout(file.try_clone().expect("a file"))
             .stderr(file);
@@ -61,7 +73,7 @@ impl Relay {
             child,
             process,
             log: log.to_owned(),
-            name: name.to_owned(),
+            named: (section, name.to_owned()),
         }
     }
 
@@ -78,7 +90,7 @@ impl Relay {
         .await
     }
 
-    /// `relays.<name>` of `/status`.
+    /// `relays.<name>` or `consumers.<name>` of `/status`.
     ///
     /// # Errors
     /// What is missing, for a poll.
@@ -89,9 +101,10 @@ impl Relay {
             .map(|found| found[1].to_owned())
             .ok_or_else(|| self.words())?;
         let status = http::get(&address, "/status").await?.json()?;
-        match &status["relays"][&self.name] {
-            Value::Null => Err(format!("/status knows no relay {}: {status}", self.name)),
-            relay => Ok(relay.clone()),
+        let (section, name) = &self.named;
+        match &status[section][name] {
+            Value::Null => Err(format!("/status knows no {name} in {section}: {status}")),
+            engine => Ok(engine.clone()),
         }
     }
 

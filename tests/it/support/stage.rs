@@ -16,6 +16,9 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 /// The name of the relay in the configurations made here.
 pub(crate) const RELAY: &str = "orders";
 
+/// The name of the consumer in the configurations made here.
+pub(crate) const CONSUMER: &str = "billing";
+
 /// Tests that measure time want the machine for themselves.
 static MACHINE: std::sync::LazyLock<std::sync::Arc<RwLock<()>>> = std::sync::LazyLock::new(Default::default);
 
@@ -218,6 +221,16 @@ impl Stage {
         let number = self.logs.fetch_add(1, Ordering::Relaxed);
         let log = self.dir.join(format!("relay-{number}.log"));
         Relay::start(RELAY, config, (&log, environment))
+    }
+
+    /// Starts a consumer as `twinbox_consumer`, with this environment beside it.
+    #[must_use]
+    pub(crate) fn consumer(&self, config: &Path, environment: &[(&str, &str)]) -> Relay {
+        let number = self.logs.fetch_add(1, Ordering::Relaxed);
+        let log = self.dir.join(format!("consumer-{number}.log"));
+        let url = self.database.login_url(Login::Consumer);
+        let environment = [&[("DATABASE_URL", url.as_str())], environment].concat();
+        Relay::consumer(CONSUMER, config, (&log, &environment))
     }
 
     /// Runs a verb to its end.

@@ -3,13 +3,15 @@
 //! ```text
 //!   workload ──one transaction──▶ twinbox.outbox ──▶ twinbox ──▶ Kafka
 //!       └──────same transaction──▶ ledger.truth                    │ observer (own client, from offset 0)
-//!                                       └────────▶ checker ◀───────┘
+//!                                       └────────▶ checker ◀───────┤
+//!   ledger.effect ◀── the handler's own row ── twinbox consume ◀────┘
 //! ```
 
 pub(crate) mod artefacts;
 pub(crate) mod checker;
 mod copy;
 pub(crate) mod dice;
+pub(crate) mod effects;
 pub(crate) mod observer;
 pub(crate) mod plain;
 mod transaction;

@@ -187,6 +187,8 @@ fn assign<'a>(consumer: &BaseConsumer, places: impl Iterator<Item = (&'a str, i3
 pub(crate) struct Arrival {
     pub id: Option<Uuid>,
     pub topic: String,
+    pub partition: i32,
+    pub offset: i64,
     pub at: Instant,
 }
 
@@ -219,6 +221,8 @@ impl Tail {
                         let arrival = Arrival {
                             id: record.id(),
                             topic: record.topic,
+                            partition: record.partition,
+                            offset: record.offset,
                             at,
                         };
                         arrivals.lock().expect("nobody panics with it").push(arrival);
