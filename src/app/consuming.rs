@@ -18,7 +18,7 @@ use crate::flow::{self, DeadLetter, Settings};
 use crate::handler::HttpHandler;
 use crate::handler::config::{Dedupe, HttpConfig};
 use crate::postgres::function::{FunctionName, FunctionOptions, FunctionProcessor};
-use crate::postgres::{Connector, InboxOptions, Pool, PostgresInbox, Schema, Session};
+use crate::postgres::{Connector, InboxOptions, PostgresInbox, Schema, Session};
 use crate::telemetry::{ConsumerMeters, Pulse};
 
 /// A transaction of effects may wait 10 s for a lock and run for 30 s.

@@ -62,15 +62,6 @@ impl Session {
         }
     }
 
-    /// Connections of the consumer `name`; sequential scans are on again inside the application's own function.
-    #[must_use]
-    pub fn consumer(name: &str) -> Self {
-        Self {
-            application: application("consumer", name),
-            ..Self::relay(name)
-        }
-    }
-
     /// Connections of a command: `migrate`, `letters`, `accept` and so on. It may run long and sit idle while a person
     /// thinks.
     #[must_use]
