@@ -15,3 +15,4 @@ pub(crate) mod place;
 pub(crate) mod processor;
 pub(crate) mod publisher;
 pub(crate) mod source;
+pub(crate) mod subscription;
