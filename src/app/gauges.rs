@@ -161,8 +161,9 @@ fn consuming(meter: &Meter, consumers: &Consumers) {
     lag.with_callback(move |gauge| {
         for (consumer, seen) in &consumers {
             for (name, stream) in &seen.borrow().streams {
-                let partition = name.partition.map(|partition| i64::from(partition));
-                let partition = partition.map(|partition| KeyValue::new(names::PARTITION, partition.to_string()));
+                let partition = name
+                    .partition
+                    .map(|partition| KeyValue::new(names::PARTITION, partition.to_string()));
                 let topic = KeyValue::new(names::DESTINATION, name.topic.to_string());
                 let labels = [Some(consumer.clone()), Some(topic), partition];
                 gauge.observe(stream.lag, &labels.into_iter().flatten().collect::<Vec<_>>());
@@ -178,7 +179,7 @@ fn consuming_by_state(meter: &Meter, consumers: &Consumers) {
         .with_callback(move |gauge| lanes(gauge, names::STATE))
         .build();
     let letters = each(consumers, |status: &consumer::Status, see| {
-        letters(&status.letters(), see)
+        letters(&status.letters(), see);
     });
     counted(meter, names::LETTERS)
         .with_callback(move |gauge| letters(gauge, names::STATE))

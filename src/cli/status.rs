@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use reqwest::{Method, StatusCode};
 
+use super::console::Console;
 use super::root::Stage;
 use super::{Exit, Stop, port};
 use crate::app::status::{ConsumerEntry, Document, LanesEntry, RelayEntry};
@@ -108,6 +109,12 @@ fn show(stage: &mut Stage, document: &Document) -> Result<Exit, Stop> {
             &rows,
         )?;
     }
+    errors(console, document)?;
+    Ok(Exit::Ok)
+}
+
+/// What fails at the moment, and what may be lost.
+fn errors(console: &mut Console, document: &Document) -> Result<(), Stop> {
     let relays = document
         .relays
         .iter()
@@ -134,7 +141,7 @@ fn show(stage: &mut Stage, document: &Document) -> Result<Exit, Stop> {
             loss.at
         ))?;
     }
-    Ok(Exit::Ok)
+    Ok(())
 }
 
 fn row(name: &str, relay: &RelayEntry) -> Vec<String> {
@@ -176,15 +183,23 @@ fn lanes(lanes: LanesEntry) -> String {
         (lanes.parked, "parked"),
     ];
     let lanes = counts.iter().filter(|(count, _)| *count > 0);
-    or_dash(lanes.map(|(count, state)| format!("{count} {state}")).collect())
+    or_dash(
+        &lanes
+            .map(|(count, state)| format!("{count} {state}"))
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn letters(letters: &BTreeMap<String, u64>) -> String {
     let letters = letters.iter().filter(|(_, count)| **count > 0);
-    or_dash(letters.map(|(state, count)| format!("{count} {state}")).collect())
+    or_dash(
+        &letters
+            .map(|(state, count)| format!("{count} {state}"))
+            .collect::<Vec<_>>(),
+    )
 }
 
-fn or_dash(parts: Vec<String>) -> String {
+fn or_dash(parts: &[String]) -> String {
     if parts.is_empty() {
         "-".to_owned()
     } else {

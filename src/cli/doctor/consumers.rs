@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(window(week, memory(7)).grade, Grade::Ok);
         let short = window(week, memory(1));
         assert_eq!(short.grade, Grade::Warn);
-        assert!(short.observed.contains("for 1d so far"), "{}", short.observed);
+        assert!(short.observed.contains("for 24h so far"), "{}", short.observed);
         assert_eq!(window(week, Err(StoreError::Fenced)).grade, Grade::Skip);
     }
 }

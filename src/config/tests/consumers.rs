@@ -150,8 +150,8 @@ fn a_consumer_needs_one_broker_and_one_handler() {
             "handler.sql.function | twinbox.yaml:4:16 | is missing; write function: billing.on_event",
         ),
         (
-            "sql: { function: \"a.f(uuid)\", batch: 0 }",
-            "handler.sql.batch | twinbox.yaml:4:53 | is 0; write 1 to 500",
+            "sql: { function: \"a.g1\", batch: 0 }",
+            "handler.sql.batch | twinbox.yaml:4:48 | is 0; write 1 to 500",
         ),
         (
             "sql: { function: a.b.c }",
