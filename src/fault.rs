@@ -50,6 +50,29 @@ pub const POINTS: &[(&str, &str)] = &[
     ("KR47", "telemetry.flushing"),
 ];
 
+/// The crash points of the transaction in which a consumer's effects become durable.
+pub const EFFECT_POINTS: &[(&str, &str)] = &[
+    ("KC05", "effect.begun"),
+    ("KC06", "effect.remembered"),
+    ("KC07", "effect.between_calls"),
+    ("KC08", "effect.called"),
+    ("KC09", "effect.positioned"),
+    ("KC10", "effect.committed"),
+    ("KC15", "effect.rolled_back"),
+    ("KC16", "effect.part_committed"),
+];
+
+/// The crash points of a call over HTTP: `claim` has KC17 to KC20, `verify` KC17, KC18 and KC21 to KC23.
+pub const CALL_POINTS: &[(&str, &str)] = &[
+    ("KC17", "ids.asked"),
+    ("KC18", "call.sent"),
+    ("KC19", "call.answered"),
+    ("KC20", "ids.recorded"),
+    ("KC21", "call.unverified"),
+    ("KC22", "row.unseen"),
+    ("KC23", "row.verified"),
+];
+
 #[cfg(feature = "faults")]
 mod armed {
     use std::io::Write as _;

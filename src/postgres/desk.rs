@@ -2,7 +2,8 @@
 //!
 //! Promises: nothing is changed without its audit row in the same transaction · at most 500 lanes per transaction, locked
 //! in ascending order before their letters are touched · a release only makes lanes due; their owner delivers and closes
-//! (S3) · a dropped letter stays as a dedupe fact and its row is struck from what its window has left (S4).
+//! (S3) · a dropped letter stays as a dedupe fact: its row is struck from what its window has left, and
+//! its id stands in the inbox as dropped (S4).
 
 mod accept;
 mod letters;

@@ -15,6 +15,8 @@ use super::identifier::NAME_BYTES_MAX;
 pub const STATEMENT_TIMEOUT_SECONDS: u32 = 30;
 /// Longest wait for a lock; a migration retries, a relay tries the same later.
 pub const LOCK_TIMEOUT_SECONDS: u32 = 5;
+/// The same for a consumer, which waits for rows of the inbox that another owner has not committed.
+pub const CONSUMER_LOCK_TIMEOUT_SECONDS: u32 = 10;
 /// A process that is frozen inside a transaction must not hold rows longer than this.
 pub const IDLE_IN_TRANSACTION_SECONDS: u32 = 30;
 /// Frees the session lock of a frozen relay. The pool prunes at [`super::connect::IDLE_PRUNE`], the wake connection is
@@ -27,6 +29,7 @@ pub struct Session {
     application: String,
     seqscan: bool,
     statement_timeout: u32,
+    lock_timeout: u32,
     idle_max: u32,
 }
 
@@ -41,6 +44,20 @@ impl Session {
             application: application("relay", name),
             seqscan: false,
             statement_timeout: STATEMENT_TIMEOUT_SECONDS,
+            lock_timeout: LOCK_TIMEOUT_SECONDS,
+            idle_max: IDLE_SESSION_SECONDS,
+        }
+    }
+
+    /// Connections of the consumer `name`. A row of the inbox that another owner has not committed yet is waited for: that
+    /// is what stops a zombie.
+    #[must_use]
+    pub fn consumer(name: &str) -> Self {
+        Self {
+            application: application("consumer", name),
+            seqscan: true,
+            statement_timeout: STATEMENT_TIMEOUT_SECONDS,
+            lock_timeout: CONSUMER_LOCK_TIMEOUT_SECONDS,
             idle_max: IDLE_SESSION_SECONDS,
         }
     }
@@ -53,6 +70,7 @@ impl Session {
             application: application("command", verb),
             seqscan: true,
             statement_timeout: 0,
+            lock_timeout: LOCK_TIMEOUT_SECONDS,
             idle_max: 0,
         }
     }
@@ -93,7 +111,7 @@ impl Session {
             ("default_transaction_read_only", on(false)),
             ("default_transaction_deferrable", on(false)),
             ("statement_timeout", seconds(self.statement_timeout)),
-            ("lock_timeout", seconds(LOCK_TIMEOUT_SECONDS)),
+            ("lock_timeout", seconds(self.lock_timeout)),
             (
                 "idle_in_transaction_session_timeout",
                 seconds(IDLE_IN_TRANSACTION_SECONDS),

@@ -1,9 +1,14 @@
 //! Releasing and discarding: previewed as lanes, done in runs of at most [`LANES_MAX`] of them.
 
 use serde_json::json;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Transaction};
 
 use super::{Desk, DeskError, LANES_MAX, Order, Selection};
+use crate::contract::{Identity, Known};
+use crate::postgres::inbox::InboxText;
+
+type Value<'a> = &'a (dyn ToSql + Sync);
 
 /// Lanes of one owner with letters that match, ascending.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,26 +95,29 @@ impl Desk {
         (selection, order): (&Selection, &Order),
     ) -> Result<Discarded, DeskError> {
         let transaction = client.transaction().await?;
-        self.lock(&transaction, run).await?;
         let Lanes { side, owner, lanes, .. } = run;
+        let chosen = match side.as_str() {
+            "consumer" => Some(self.drop_in_inbox(&transaction, run, selection).await?),
+            _ => None,
+        };
+        self.lock(&transaction, run).await?;
         let text = self.sql(include_str!("../../../sql/queries/desk/drop.sql"));
-        let dropped = transaction
-            .query(
-                &text,
-                &[
-                    side,
-                    owner,
-                    lanes,
-                    &selection.ids,
-                    &selection.key_bytes(),
-                    &selection.error,
-                ],
-            )
-            .await?;
+        let ids = chosen.as_ref().or(selection.ids.as_ref());
+        let matching = &[
+            side as Value<'_>,
+            owner,
+            lanes,
+            &ids,
+            &selection.key_bytes(),
+            &selection.error,
+        ];
+        let dropped = transaction.query(&text, matching).await?;
         let letters: Vec<i64> = dropped.iter().map(|row| row.get(0)).collect();
-        let seqs: Vec<i64> = dropped.iter().filter_map(|row| row.get(2)).collect();
-        let text = self.sql(include_str!("../../../sql/queries/desk/strike.sql"));
-        transaction.execute(&text, &[owner, &seqs]).await?;
+        if chosen.is_none() {
+            let seqs: Vec<i64> = dropped.iter().filter_map(|row| row.get(2)).collect();
+            let text = self.sql(include_str!("../../../sql/queries/desk/strike.sql"));
+            transaction.execute(&text, &[owner, &seqs]).await?;
+        }
         let text = self.sql(include_str!("../../../sql/queries/desk/sweep.sql"));
         let freed = transaction.execute(&text, &[side, owner, lanes]).await?;
         let text = self.sql(include_str!("../../../sql/queries/desk/go_on.sql"));
@@ -119,6 +127,33 @@ impl Desk {
             .await?;
         transaction.commit().await?;
         Ok(Discarded { letters, freed })
+    }
+
+    /// A consumer's dropped letters are dedupe facts of its inbox (S4): the application is told to skip them, and what a
+    /// broker brings again is a duplicate. Rows of the inbox come before lanes, so the letters are chosen before, too.
+    async fn drop_in_inbox(
+        &self,
+        transaction: &Transaction<'_>,
+        run: &Lanes,
+        selection: &Selection,
+    ) -> Result<Vec<i64>, DeskError> {
+        let inbox = InboxText::new(&self.schema);
+        let generations = inbox.enter(transaction).await?;
+        let text = self.sql(include_str!("../../../sql/queries/desk/matching.sql"));
+        let Selection { ids, error, .. } = selection;
+        let Lanes { side, owner, lanes, .. } = run;
+        let matching: &[Value<'_>] = &[side, owner, lanes, ids, &selection.key_bytes(), error];
+        let rows = transaction.query(&text, matching).await?;
+        let identities: Vec<Identity> = rows
+            .iter()
+            .map(|row| Identity {
+                id: row.get(1),
+                replay_epoch: row.get(2),
+            })
+            .collect();
+        let dropped = (identities.as_slice(), Known::Dropped);
+        inbox.remember(transaction, (owner, generations), dropped).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     async fn lock(&self, transaction: &Transaction<'_>, run: &Lanes) -> Result<(), DeskError> {

@@ -46,7 +46,6 @@ impl PostgresInbox {
         self.assumed().insert(stream.clone(), Arc::clone(&fence));
         let alone = left.claim.and_then(|claim| claim.alone).map(|(at, _)| at);
         let blocked = self.lanes(&mut client, (&fence, alone)).await?;
-        crate::point!("position.read");
         Ok(Assumed {
             letters: self.letters(&fence),
             fence,

@@ -165,9 +165,7 @@ impl PostgresInbox {
             (&at, Type::INT8),
             (&times, Type::INT4),
         ];
-        self.under(fence, &self.text.sign, &signed).await?;
-        crate::point!("claim.moved");
-        Ok(())
+        self.under(fence, &self.text.sign, &signed).await
     }
 
     /// Lanes first, the position row last.
@@ -218,9 +216,43 @@ impl PostgresInbox {
         Ok(())
     }
 
+    /// Of each stream that is ours: heads that are done after all (S35).
+    async fn sweep(&self, client: &mut Client) -> Result<(), StoreError> {
+        let fences: Vec<Arc<Fence>> = self.assumed().values().cloned().collect();
+        for fence in fences {
+            match self.sweep_stream(client, &fence).await {
+                // It has gone to somebody else, who sweeps it.
+                Ok(()) | Err(StoreError::Fenced) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn sweep_stream(&self, client: &mut Client, fence: &Fence) -> Result<(), StoreError> {
+        let failed = |error| away(&error);
+        let transaction = client.transaction().await.map_err(failed)?;
+        let (owner, lanes) = (&self.options.name, lanes_of(&fence.stream));
+        let asked: [Parameter<'_>; 2] = [(owner, Type::TEXT), (&lanes, Type::TEXT)];
+        let swept = transaction
+            .query_typed(&self.text.sweep, &asked)
+            .await
+            .map_err(failed)?;
+        if swept.is_empty() {
+            return Ok(());
+        }
+        let swept: Vec<&str> = swept.iter().map(|row| row.get(0)).collect();
+        transaction
+            .execute(&self.letters.drop_empty, &[&"consumer", owner, &swept])
+            .await
+            .map_err(failed)?;
+        self.end(transaction, fence).await
+    }
+
     async fn rotate(&self) -> Result<Duration, StoreError> {
-        let client = self.client().await?;
+        let mut client = self.client().await?;
         self.enlist(&client).await?;
+        self.sweep(&mut client).await?;
         match client.query_typed_one(&self.text.rotate, &[]).await {
             Ok(row) => {
                 let again = Duration::try_from_secs_f64(row.get(1)).unwrap_or(ROTATION_LOOK);

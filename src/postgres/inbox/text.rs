@@ -26,6 +26,7 @@ pub(in crate::postgres) struct InboxText {
     pub(in crate::postgres) keep: String,
     pub(in crate::postgres) identities: String,
     pub(super) rotate: String,
+    pub(super) sweep: String,
     pub(super) memory: String,
 }
 
@@ -60,6 +61,7 @@ impl InboxText {
             keep: text!("keep"),
             identities: text!("identities"),
             rotate: text!("rotate"),
+            sweep: text!("sweep"),
             memory: text!("memory"),
         }
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::failure::plain;
 use crate::contract::Identity;
 use crate::delivery::{Failure, LaneName};
-use crate::message::{Content, ContentType, Headers, Message, Origin, Position};
+use crate::message::{Content, ContentType, Headers, Key, Message, Origin, Position};
 
 /// Times that the table can hold as they are, in seconds: from the year 4000 before our era.
 const SECONDS_MIN: i64 = -188_000_000_000;
@@ -60,7 +60,7 @@ impl<'a> Received<'a> {
         self.epochs.push(replay_epoch);
         self.aggregates.push(plain(&message.aggregate_type));
         self.kinds.push(plain(&message.kind));
-        self.keys.push(message.key.as_ref().map(|key| key.as_bytes()));
+        self.keys.push(message.key.as_ref().map(Key::as_bytes));
         self.payloads.push(message.body.as_bytes());
         self.headers.push(object(&message.headers));
         self.traceparents.push(message.traceparent.as_deref().map(plain));

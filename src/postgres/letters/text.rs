@@ -9,7 +9,7 @@ pub(in crate::postgres) struct LettersText {
     pub(super) lock: String,
     pub(super) park: String,
     pub(super) keep: String,
-    pub(super) drop_empty: String,
+    pub(in crate::postgres) drop_empty: String,
     pub(super) any_due: String,
     pub(super) pick: String,
     pub(super) open: String,

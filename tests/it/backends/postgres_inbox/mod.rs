@@ -1,3 +1,6 @@
 //! The database side of a consumer on a real PostgreSQL.
 
+mod conformance;
 mod generations;
+mod rig;
+mod schedules;
