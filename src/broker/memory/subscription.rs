@@ -6,8 +6,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::config::MemoryConsumeConfig;
 use super::groups::{Claim, Hold};
 use super::publisher::now;
@@ -277,7 +275,7 @@ impl MemoryStream {
             partition: None,
             offset: i64::try_from(offset).unwrap_or(i64::MAX),
             key: record.key.as_deref(),
-            value: record.value.clone().map(Bytes::from),
+            value: record.value.clone(),
             headers: record.headers.iter().map(|(name, value)| (&**name, &**value)).collect(),
             stored_at: None,
             flaw: None,
