@@ -50,6 +50,18 @@ pub const POINTS: &[(&str, &str)] = &[
     ("KR47", "telemetry.flushing"),
 ];
 
+/// The crash points of the transaction in which a consumer's effects become durable.
+pub const EFFECT_POINTS: &[(&str, &str)] = &[
+    ("KC05", "effect.begun"),
+    ("KC06", "effect.remembered"),
+    ("KC07", "effect.between_calls"),
+    ("KC08", "effect.called"),
+    ("KC09", "effect.positioned"),
+    ("KC10", "effect.committed"),
+    ("KC15", "effect.rolled_back"),
+    ("KC16", "effect.part_committed"),
+];
+
 #[cfg(feature = "faults")]
 mod armed {
     use std::io::Write as _;

@@ -11,7 +11,7 @@ pub mod memory;
 mod rejection;
 
 pub use context::{Backend, DedupeBy, Environment, OpenContext, Reads, STALL_DEFAULT, Subscribe, SubscribeContext};
-pub use envelope::{Encoder, Envelope};
+pub use envelope::{Encoder, Envelope, Reader, Received};
 pub use rejection::Diagnosis;
 
 use crate::setting::BackendConfig;

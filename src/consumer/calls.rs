@@ -14,10 +14,13 @@ use crate::contract::{Answer, Burial, Claim, Outbound, Processed, Receipt, Store
 use crate::delivery::{Failure, FailureKind};
 use crate::flow::Event;
 use crate::flow::clock::now;
+use crate::message::Message;
 
 /// A batch that was called for.
 pub(super) struct Ran {
     answers: Vec<Answer>,
+    /// Those that had their effect for the first time.
+    done: Vec<Message>,
     fenced: bool,
 }
 
@@ -47,6 +50,7 @@ impl Term<'_> {
                 let receipt = shared.dead.send(outbound, &fence, burial).await;
                 Ran {
                     answers: vec![Answer { ticket, receipt }],
+                    done: Vec::new(),
                     fenced: false,
                 }
             }));
@@ -121,19 +125,23 @@ impl Term<'_> {
         };
         let shared = Arc::clone(self.shared);
         self.running.push(Box::pin(async move {
-            let tickets: Vec<_> = work.messages.iter().map(|outbound| outbound.ticket).collect();
+            let called = work.messages.iter();
+            let called: Vec<_> = called
+                .map(|outbound| (outbound.ticket, outbound.message.clone()))
+                .collect();
             let processed = shared.engine.processor.process(work).await;
             drop(permit);
-            debug_assert_eq!(tickets.len(), processed.len(), "one answer per message (Processor P1)");
+            debug_assert_eq!(called.len(), processed.len(), "one answer per message (Processor P1)");
             let fenced = processed.contains(&Processed::Fenced);
-            let answers = tickets.into_iter().zip(processed).map(|(ticket, processed)| Answer {
-                ticket,
-                receipt: shared.receipt(processed),
-            });
-            Ran {
-                answers: answers.collect(),
-                fenced,
+            let (mut answers, mut done) = (Vec::with_capacity(called.len()), Vec::new());
+            for ((ticket, message), processed) in called.into_iter().zip(processed) {
+                if processed == Processed::Done {
+                    done.push(message);
+                }
+                let receipt = shared.receipt(processed);
+                answers.push(Answer { ticket, receipt });
             }
+            Ran { answers, done, fenced }
         }));
     }
 
@@ -141,6 +149,11 @@ impl Term<'_> {
         if ran.fenced {
             self.left = Some(Left::Fenced);
             return;
+        }
+        for message in &ran.done {
+            if let Some(later) = self.witness.saw(message) {
+                self.shared.order_broken(self.stream.name(), message, later);
+            }
         }
         let failed = ran
             .answers

@@ -24,6 +24,7 @@ mod stream;
 mod tell;
 mod term;
 mod two_phase;
+mod witness;
 
 pub use budget::Limits;
 pub use run::{Control, Engine, Outcome, Wanted, run};

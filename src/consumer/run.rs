@@ -55,7 +55,8 @@ pub struct Engine {
     pub start: Start,
     /// What all streams may hold together.
     pub limits: Limits,
-    /// The longest that a call may take: how long a successor waits for a dead owner's claim.
+    /// How long a call may take whose effect nothing keeps out once its owner is fenced: what a successor waits for after a
+    /// death.
     pub call: Duration,
     /// Whether its loops turn.
     pub pulse: Pulse,
@@ -103,6 +104,7 @@ pub(super) struct Shared {
     pub(super) drain_deadline: Duration,
     pub(super) processed: AtomicU64,
     pub(super) deduplicated: AtomicU64,
+    pub(super) reordered: AtomicU64,
     wanted: watch::Receiver<Wanted>,
     /// Whether the application answers its probe.
     open: watch::Sender<bool>,
@@ -128,6 +130,7 @@ pub async fn run(engine: Engine, control: Control) -> Outcome {
         drain_deadline: control.drain_deadline,
         processed: AtomicU64::new(0),
         deduplicated: AtomicU64::new(0),
+        reordered: AtomicU64::new(0),
         wanted: control.wanted,
         open: watch::channel(true).0,
         permits: Arc::new(Semaphore::new(permits)),
@@ -353,6 +356,7 @@ impl Shared {
         let closed = !*self.open.borrow();
         self.status.send_modify(|status| {
             (status.streams, status.processed, status.deduplicated) = (streams, processed, deduplicated);
+            status.reordered = self.reordered.load(Ordering::Relaxed);
             status.settle_state();
             if closed {
                 status.breaker_open = true;

@@ -58,6 +58,8 @@ pub struct Status {
     pub processed: u64,
     /// Messages that were done before.
     pub deduplicated: u64,
+    /// First occurrences that came after a later one of their key.
+    pub reordered: u64,
     /// The application takes nothing at the moment: the breaker is open.
     pub breaker_open: bool,
     /// Database, broker and application were reachable when last used.

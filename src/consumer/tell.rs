@@ -2,10 +2,13 @@
 //!
 //! Promises: state changes, never single messages; never a key, only its hash.
 
+use std::sync::atomic::Ordering;
+
 use super::run::Shared;
 use crate::contract::StreamName;
 use crate::delivery::{Destination, verdict};
 use crate::flow::Notice;
+use crate::message::{Key, Message, Position};
 
 /// Tells.
 pub(super) fn tell(shared: &Shared, stream: &StreamName, notice: &Notice) {
@@ -45,6 +48,23 @@ pub(super) fn tell(shared: &Shared, stream: &StreamName, notice: &Notice) {
         Notice::OrderBroken { lane, failed, durable } => {
             tracing::error!(consumer, event = "order_broken", lane = lane.hash_text(), %failed, %durable, "order broken");
         }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// A first occurrence stands behind a later one of its key, by what the relay wrote: whoever published broke its order, or
+    /// keys were moved between partitions. Counted, and told: nothing here can mend it.
+    pub(super) fn order_broken(&self, stream: &StreamName, message: &Message, later: Position) {
+        self.reordered.fetch_add(1, Ordering::Relaxed);
+        let key = message.key.as_ref().map(Key::hash_text);
+        let sent = message.origin.as_ref().and_then(|origin| origin.sent);
+        tracing::error!(
+            consumer = self.engine.name, %stream, event = "order_broken", id = %message.id, key,
+            sent = sent.map(tracing::field::display), %later,
+            "this event came after a later one of its key"
+        );
     }
 }
 

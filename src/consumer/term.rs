@@ -16,6 +16,7 @@ use super::care::Care;
 use super::queue::Queue;
 use super::run::Shared;
 use super::tell::tell;
+use super::witness::Witness;
 use crate::contract::{
     Boxed, Fate, Fence, Incident, LetterCounts, LetterStore, Page, Progress, Room, StoreError, Stream, StreamError,
 };
@@ -96,6 +97,7 @@ pub(super) struct Term<'a> {
     pub(super) desk: Option<Boxed<'static, Result<Event, StoreError>>>,
     pub(super) marking: Option<Boxed<'static, Result<i64, StoreError>>>,
     pub(super) census: Census,
+    pub(super) witness: Witness,
     pub(super) drain_until: Option<Instant>,
     pub(super) left: Option<Left>,
     pub(super) report_at: Instant,
@@ -123,6 +125,7 @@ pub(super) async fn work(
         desk: None,
         marking: None,
         census: Census::new(Arc::clone(&opening.letters), now()),
+        witness: Witness::default(),
         drain_until: None,
         left: None,
         report_at: now(),

@@ -13,6 +13,7 @@
 //! | `lease`, `fence` | who may act, and what every write carries |
 //! | `cursor`, `snapshot`, `progress`, `wake` | windows: read, replayed, settled, waited for |
 //! | `letters` | blocked lanes and their messages |
+//! | `function`, `transaction` | handlers in the database: a function of the application, a closure of a program |
 //! | `desk` | what an operator does with letters and relays |
 //! | `retention` | deleting, or dropping in partitions, what every relay has settled |
 //! | `destinations` | partition counts and acknowledged offsets, across restarts |
@@ -28,6 +29,7 @@ pub mod desk;
 mod destinations;
 pub mod failure;
 mod fence;
+pub mod function;
 pub mod identifier;
 mod inbox;
 mod lease;
@@ -41,6 +43,7 @@ pub mod session;
 pub mod snapshot;
 pub mod target;
 mod tls;
+pub mod transaction;
 mod wake;
 
 pub use connect::{ConnectError, Connector, Direct, Pool};

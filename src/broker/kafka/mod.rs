@@ -25,6 +25,7 @@ mod rejection;
 mod reports;
 mod slots;
 mod stopped;
+mod subscription;
 mod topics;
 mod traffic;
 mod wire;
@@ -46,5 +47,5 @@ pub const BACKEND: Backend = Backend {
         tombstones: true,
     },
     open: |settings, context| Ok(Arc::new(publisher::KafkaBroker::open(settings, context)?)),
-    subscribe: None,
+    subscribe: Some(|settings, context| Ok(Arc::new(subscription::KafkaSubscriber::open(settings, context)?))),
 };

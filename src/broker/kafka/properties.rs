@@ -3,17 +3,26 @@
 //! Promises: what order and durability rest on is set last, so nothing overrides it; secrets are looked up here, at each
 //! connect, and stand in no error.
 
+use std::time::Duration;
+
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use super::config::KafkaConfig;
-use crate::broker::OpenContext;
+use super::config::{KafkaConfig, KafkaConsumeConfig};
+use crate::broker::{Environment, OpenContext, SubscribeContext};
 use crate::delivery::{Failure, FailureKind};
 use crate::setting::Secret;
 
 /// librdkafka's bound for `message.max.bytes`. The topic's own limit decides, and it is compared *after* compression;
 /// a lower client limit would refuse a compressible message that the broker takes.
 const MESSAGE_BYTES_MAX: u32 = 1_000_000_000;
+
+/// What one answer to a fetch brings of one partition, at most, unless its first batch is larger.
+const FETCH_BYTES: u32 = 1 << 20;
+/// Each partition may hold this share of `limits.bytes` before the engine asks for it.
+const QUEUED_SHARE: usize = 16;
+/// librdkafka's default.
+const POLL_INTERVAL_DEFAULT_MS: u64 = 300_000;
 
 /// What differs between the lines of one publisher.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,16 +39,70 @@ pub(super) struct Tuning {
 /// A secret that cannot be had now.
 pub(super) fn client(config: &KafkaConfig, context: &OpenContext) -> Result<ClientConfig, Failure> {
     let mut client = ClientConfig::new();
-    // The client's lines go to our log at trace and debug; which of them is decided there.
-    client.set_log_level(RDKafkaLogLevel::Info);
-    prefer(&mut client, context);
-    for (option, value) in &config.options {
-        client.set(option.trim(), value.0.as_str());
-    }
-    client.set("bootstrap.servers", config.brokers.join(","));
-    client.set("allow.auto.create.topics", "false");
-    secure(&mut client, config, context)?;
+    prefer(&mut client, &context.name);
+    client.set("linger.ms", "1").set("batch.num.messages", "10000");
+    insist(&mut client, config, &context.environment)?;
     Ok(client)
+}
+
+/// All properties of a member of a consumer group.
+///
+/// # Errors
+/// A secret that cannot be had now.
+pub(super) fn member(config: &KafkaConsumeConfig, context: &SubscribeContext) -> Result<ClientConfig, Failure> {
+    let mut client = ClientConfig::new();
+    prefer(&mut client, &context.name);
+    client
+        .set("check.crcs", "true")
+        // Of each partition; what the engine holds has a bound of its own.
+        .set(
+            "queued.min.messages",
+            (context.in_flight / 4).clamp(100, 1000).to_string(),
+        )
+        .set(
+            "queued.max.messages.kbytes",
+            (context.bytes / 1024 / QUEUED_SHARE).clamp(256, 8192).to_string(),
+        )
+        // With small queues the default adds stalls of a second.
+        .set("fetch.queue.backoff.ms", "50")
+        .set("fetch.message.max.bytes", FETCH_BYTES.to_string())
+        .set("fetch.max.bytes", (FETCH_BYTES * 16).to_string());
+    insist(&mut client, &config.cluster(), &context.environment)?;
+    let group = if config.group.is_empty() {
+        &context.name
+    } else {
+        &config.group
+    };
+    client
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "false")
+        // A position that is not there is told, never reset.
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed");
+    // Under KIP-848 the broker assigns, and librdkafka refuses a strategy.
+    if client.get("group.protocol") != Some("consumer") {
+        client.set("partition.assignment.strategy", "cooperative-sticky");
+    }
+    Ok(client)
+}
+
+/// All properties of a client that only asks, and joins nothing.
+///
+/// # Errors
+/// A secret that cannot be had now.
+pub(super) fn reader(config: &KafkaConsumeConfig, context: &SubscribeContext) -> Result<ClientConfig, Failure> {
+    let mut client = ClientConfig::new();
+    prefer(&mut client, &context.name);
+    insist(&mut client, &config.cluster(), &context.environment)?;
+    Ok(client)
+}
+
+/// How long a member may go without polling before the group takes its partitions.
+pub(super) fn poll_interval(client: &ClientConfig) -> Duration {
+    let asked = client.get("max.poll.interval.ms").and_then(|value| value.parse().ok());
+    Duration::from_millis(asked.unwrap_or(POLL_INTERVAL_DEFAULT_MS))
 }
 
 /// A client's properties as a producer's.
@@ -68,11 +131,9 @@ pub(super) fn producer(client: &ClientConfig, context: &OpenContext, tuning: Tun
     producer
 }
 
-fn prefer(client: &mut ClientConfig, context: &OpenContext) {
+fn prefer(client: &mut ClientConfig, name: &str) {
     client
-        .set("client.id", format!("twinbox-{}", context.name))
-        .set("linger.ms", "1")
-        .set("batch.num.messages", "10000")
+        .set("client.id", format!("twinbox-{name}"))
         .set("socket.keepalive.enable", "true")
         // Added partitions and recreated topics are seen within half a minute.
         .set("topic.metadata.refresh.interval.ms", "30000")
@@ -80,7 +141,19 @@ fn prefer(client: &mut ClientConfig, context: &OpenContext) {
         .set("reconnect.backoff.max.ms", "2000");
 }
 
-fn secure(client: &mut ClientConfig, config: &KafkaConfig, context: &OpenContext) -> Result<(), Failure> {
+/// What the user says, and above it what both sides insist on.
+fn insist(client: &mut ClientConfig, config: &KafkaConfig, environment: &Environment) -> Result<(), Failure> {
+    // The client's lines go to our log at trace and debug; which of them is decided there.
+    client.set_log_level(RDKafkaLogLevel::Info);
+    for (option, value) in &config.options {
+        client.set(option.trim(), value.0.as_str());
+    }
+    client.set("bootstrap.servers", config.brokers.join(","));
+    client.set("allow.auto.create.topics", "false");
+    secure(client, config, environment)
+}
+
+fn secure(client: &mut ClientConfig, config: &KafkaConfig, environment: &Environment) -> Result<(), Failure> {
     let protocol = match (&config.tls, &config.sasl) {
         (None, None) => "plaintext",
         (Some(_), None) => "ssl",
@@ -104,8 +177,8 @@ fn secure(client: &mut ClientConfig, config: &KafkaConfig, context: &OpenContext
     if let Some(sasl) = &config.sasl {
         client
             .set("sasl.mechanism", sasl.mechanism.as_str())
-            .set("sasl.username", resolve(&sasl.username, context)?)
-            .set("sasl.password", resolve(&sasl.password, context)?);
+            .set("sasl.username", resolve(&sasl.username, environment)?)
+            .set("sasl.password", resolve(&sasl.password, environment)?);
     }
     Ok(())
 }
@@ -115,8 +188,8 @@ pub(super) fn login(client: &ClientConfig) -> [Option<&str>; 2] {
     ["sasl.username", "sasl.password"].map(|property| client.get(property))
 }
 
-fn resolve(secret: &Secret, context: &OpenContext) -> Result<String, Failure> {
-    let text = secret.resolve(&*context.environment).map_err(|error| {
+fn resolve(secret: &Secret, environment: &Environment) -> Result<String, Failure> {
+    let text = secret.resolve(&**environment).map_err(|error| {
         Failure::new(
             FailureKind::Destination,
             "Secret",
@@ -133,7 +206,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::broker::{Envelope, STALL_DEFAULT};
+    use crate::broker::{DedupeBy, Envelope, Reads, STALL_DEFAULT};
     use crate::setting::Settings;
 
     fn context() -> OpenContext {
@@ -176,6 +249,44 @@ mod tests {
             assert_eq!(producer.get(property), Some(value), "{property}");
         }
         producer.create_native_config().unwrap();
+    }
+
+    fn joined(settings: Value) -> ClientConfig {
+        let context = SubscribeContext {
+            name: "billing".into(),
+            reads: Reads::Auto,
+            dedupe: DedupeBy::Id,
+            per_topic: false,
+            in_flight: 4000,
+            bytes: 32 << 20,
+            drain: Duration::from_secs(25),
+            environment: Arc::new(|_| None),
+        };
+        member(&Settings::new(settings).read().unwrap(), &context).unwrap()
+    }
+
+    #[test]
+    fn what_consuming_rests_on_is_set_last() {
+        let options =
+            json!({ "auto.offset.reset": "latest", "enable.auto.commit": "true", "max.poll.interval.ms": 9000 });
+        let client = joined(json!({ "brokers": ["a:1"], "topics": ["t"], "options": options }));
+        for (property, value) in [
+            ("auto.offset.reset", "error"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("isolation.level", "read_committed"),
+            ("group.id", "billing"),
+            ("partition.assignment.strategy", "cooperative-sticky"),
+        ] {
+            assert_eq!(client.get(property), Some(value), "{property}");
+        }
+        assert_eq!(poll_interval(&client), Duration::from_secs(9));
+        client.create_native_config().unwrap();
+        let newer = json!({ "group.protocol": "consumer", "group.instance.id": "pod-0" });
+        let newer = joined(json!({ "brokers": ["a:1"], "topics": ["t"], "group": "g", "options": newer }));
+        assert_eq!(newer.get("group.id"), Some("g"));
+        assert_eq!(newer.get("partition.assignment.strategy"), None);
+        newer.create_native_config().unwrap();
     }
 
     #[test]

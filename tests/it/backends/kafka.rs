@@ -17,6 +17,7 @@ mod encryption;
 mod limits;
 mod outages;
 mod rights;
+mod subscription;
 mod topics;
 
 /// Enough partitions that keys meet and part.

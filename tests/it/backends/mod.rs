@@ -4,5 +4,6 @@
 mod kafka;
 mod memory;
 mod postgres_cursor;
+mod postgres_function;
 mod postgres_ground;
 mod postgres_inbox;

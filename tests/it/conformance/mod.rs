@@ -12,5 +12,7 @@ pub(crate) mod inbox_letters;
 pub(crate) mod lease;
 pub(crate) mod letters;
 pub(crate) mod place;
+pub(crate) mod processor;
 pub(crate) mod publisher;
 pub(crate) mod source;
+pub(crate) mod subscription;

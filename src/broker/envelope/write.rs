@@ -21,6 +21,7 @@ use std::io::{Cursor, Write as _};
 use jiff::fmt::StdIoWrite;
 use jiff::fmt::temporal::DateTimePrinter;
 
+use super::binary;
 use crate::contract::Outbound;
 use crate::message::{Body, Message, ODD_HEADERS};
 
@@ -133,7 +134,11 @@ impl Encoder {
                 // The row's content type is the one we write.
                 gave_way += u32::from(!name.eq_ignore_ascii_case("content-type"));
             } else if !routed() {
-                put(name, value.as_bytes());
+                // Only what came from a broker may carry bytes: a row's text is what it is.
+                match outbound.message.origin.as_ref().and_then(|_| binary::original(value)) {
+                    Some(bytes) => put(name, &bytes),
+                    None => put(name, value.as_bytes()),
+                }
             }
         }
         gave_way
