@@ -8,10 +8,10 @@ use super::export::Exports;
 use crate::broker::{Envelope, OpenContext, STALL_DEFAULT};
 use crate::config::{self, Environment, OnReject, RelayConfig, Require, Retention, Root, SourceConfig, Wake};
 use crate::contract::Broker;
-use crate::delivery::guarantee::{self, Facts, Guarantee, Level};
+use crate::delivery::guarantee::Guarantee;
 use crate::delivery::{RestPolicy, Router};
 use crate::flow::{self, DeadLetter, Settings};
-use crate::postgres::{Connector, PostgresOutbox, RelayOptions, Schema, Session, Start, Target};
+use crate::postgres::{Connector, PostgresOutbox, RelayOptions, Schema, Session, Start};
 use crate::relay::{Engine, Pulses};
 use crate::telemetry::{Meters, Spans};
 
@@ -85,7 +85,8 @@ impl Configured<'_> {
     /// # Errors
     /// A sentence, when the configuration cannot be used or does not keep what it requires.
     pub fn engine(&self, broker: Arc<dyn Broker>, meters: Meters) -> Result<Engine, String> {
-        self.refuse_unkept()?;
+        let kept = refuse_unkept(&self.relay.require, &self.guarantees());
+        kept.map_err(|sentence| format!("relays.{}.{sentence}", self.name))?;
         Ok(Engine {
             name: self.name.to_owned(),
             outbox: Arc::new(self.outbox()?),
@@ -101,42 +102,8 @@ impl Configured<'_> {
     /// What holds for it.
     #[must_use]
     pub fn guarantees(&self) -> [Guarantee; 4] {
-        let backend = self.relay.to.backend();
-        let url = self.root.database_of(self.relay);
-        let verifies = url
-            .url
-            .resolve(&|name| self.environment.get(name))
-            .ok()
-            .and_then(|text| {
-                Target::parse(text.expose(), &url.tls)
-                    .ok()
-                    .map(|target| target.mode().encrypts())
-            });
-        guarantee::relay(Facts {
-            broker: backend.capabilities,
-            passes_rejected: self.relay.on_reject == OnReject::DeadLetter,
-            broker_encrypted: (backend.config.encrypted)(self.relay.to.settings()),
-            database_encrypted: verifies.unwrap_or(false),
-        })
-    }
-
-    fn refuse_unkept(&self) -> Result<(), String> {
-        let unkept = self.guarantees().into_iter().find(|guarantee| {
-            !guarantee.holds
-                && self
-                    .relay
-                    .require
-                    .iter()
-                    .any(|require| level(*require) == guarantee.level)
-        });
-        match unkept {
-            None => Ok(()),
-            Some(Guarantee { level, reason, .. }) => Err(format!(
-                "relays.{}.require: {} does not hold: {reason}",
-                self.name,
-                level.as_str()
-            )),
-        }
+        let database = self.root.database_of(self.relay);
+        self.relay.guarantees(database, &|name| self.environment.get(name))
     }
 
     fn outbox(&self) -> Result<PostgresOutbox, String> {
@@ -209,11 +176,12 @@ impl Configured<'_> {
     }
 }
 
-fn level(require: Require) -> Level {
-    match require {
-        Require::NoLoss => Level::NoLoss,
-        Require::Order => Level::Order,
-        Require::EffectOnce => Level::EffectOnce,
-        Require::Tls => Level::Tls,
+/// What is required and does not hold.
+pub(super) fn refuse_unkept(required: &[Require], guarantees: &[Guarantee]) -> Result<(), String> {
+    let wanted = |guarantee: &&Guarantee| required.iter().any(|required| required.level() == guarantee.level);
+    let unkept = guarantees.iter().filter(wanted).find(|guarantee| !guarantee.holds);
+    match unkept {
+        None => Ok(()),
+        Some(Guarantee { level, reason, .. }) => Err(format!("require: {} does not hold: {reason}", level.as_str())),
     }
 }

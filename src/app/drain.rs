@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::consumer::{ConsumerState, Status, Wanted};
+
 /// What a caller of `GET /drain` is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -23,96 +25,155 @@ pub enum Phase {
     Drained,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Facts {
     stop: bool,
     hook: bool,
-    waits: bool,
+    /// Every engine has ended.
+    settled: bool,
 }
 
 /// The process's drain; clones share it.
 #[derive(Debug, Clone)]
 pub struct Drain {
     facts: Arc<watch::Sender<Facts>>,
-    engines: Arc<watch::Sender<bool>>,
+    relays: Arc<watch::Sender<bool>>,
+    wanted: Arc<watch::Sender<Wanted>>,
+    /// What a hook has to wait for.
+    consumers: Arc<[watch::Receiver<Status>]>,
 }
 
 // === impl Drain ===
 
 impl Drain {
-    /// A drain nobody asked for. `waits`: there are engines here that a hook has to wait for.
+    /// A drain nobody asked for, of a process with these consumers.
     #[must_use]
-    pub fn new(waits: bool) -> Self {
-        let facts = Facts {
-            stop: false,
-            hook: false,
-            waits,
-        };
+    pub fn new(consumers: Vec<watch::Receiver<Status>>) -> Self {
         Self {
-            facts: Arc::new(watch::Sender::new(facts)),
-            engines: Arc::new(watch::Sender::new(false)),
+            facts: Arc::new(watch::Sender::new(Facts::default())),
+            relays: Arc::new(watch::Sender::new(false)),
+            wanted: Arc::new(watch::Sender::new(Wanted::Consume)),
+            consumers: consumers.into(),
         }
     }
 
     /// What a relay listens to: turns true once, at the stop.
     #[must_use]
     pub fn engines(&self) -> watch::Receiver<bool> {
-        self.engines.subscribe()
+        self.relays.subscribe()
+    }
+
+    /// What a consumer listens to.
+    #[must_use]
+    pub fn wanted(&self) -> watch::Receiver<Wanted> {
+        self.wanted.subscribe()
     }
 
     /// Begins the end: every engine drains.
     pub fn stop(&self) {
-        self.facts.send_modify(|facts| {
-            facts.stop = true;
-            facts.waits = true;
-        });
-        self.engines.send_replace(true);
+        self.change(|facts| facts.stop = true);
+        self.relays.send_replace(true);
     }
 
     /// A hook asks.
     pub fn ask(&self) {
-        self.facts.send_modify(|facts| facts.hook = true);
+        self.change(|facts| facts.hook = true);
     }
 
     /// A hook takes it back.
     pub fn resume(&self) {
-        self.facts.send_modify(|facts| facts.hook = false);
+        self.change(|facts| facts.hook = false);
     }
 
     /// Everything has settled.
     pub fn settled(&self) {
-        self.facts.send_modify(|facts| facts.waits = false);
+        self.change(|facts| facts.settled = true);
+    }
+
+    /// Facts and what follows from them for consumers, under one lock: two callers at once leave them agreeing.
+    fn change(&self, change: impl FnOnce(&mut Facts)) {
+        self.facts.send_modify(|facts| {
+            change(facts);
+            let wanted = match *facts {
+                Facts { stop: true, .. } => Wanted::Stop,
+                Facts { hook: true, .. } => Wanted::Drain,
+                _ => Wanted::Consume,
+            };
+            self.wanted
+                .send_if_modified(|known| std::mem::replace(known, wanted) != wanted);
+        });
     }
 
     /// Where it stands.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        phase(&self.facts.borrow())
+        self.phase_of(*self.facts.borrow())
+    }
+
+    fn phase_of(&self, facts: Facts) -> Phase {
+        let asked = facts.hook && self.consumers.iter().all(has_left);
+        match facts {
+            Facts { settled: true, .. } => Phase::Drained,
+            Facts { stop: true, .. } => Phase::Draining,
+            _ if asked || self.consumers.is_empty() => Phase::Drained,
+            Facts { hook: true, .. } => Phase::Draining,
+            _ => Phase::Running,
+        }
     }
 
     /// Waits until nothing is left to wait for.
     pub async fn drained(&self) {
         let mut facts = self.facts.subscribe();
-        // An error would mean that the sender is gone; `self` holds it.
-        let _ = facts.wait_for(|facts| phase(facts) == Phase::Drained).await;
+        loop {
+            let known = *facts.borrow_and_update();
+            if self.phase_of(known) == Phase::Drained {
+                return;
+            }
+            tokio::select! {
+                // An error would mean that the sender is gone; `self` holds it.
+                _ = facts.changed() => {}
+                () = self.consumers_left(), if known.hook && !known.stop => {}
+            }
+        }
+    }
+
+    async fn consumers_left(&self) {
+        for consumer in self.consumers.iter() {
+            let mut consumer = consumer.clone();
+            // An error: it has ended.
+            let _ = consumer.wait_for(|status| is_out(status.state)).await;
+        }
     }
 }
 
-fn phase(facts: &Facts) -> Phase {
-    match (facts.waits, facts.stop || facts.hook) {
-        (false, _) => Phase::Drained,
-        (true, true) => Phase::Draining,
-        (true, false) => Phase::Running,
-    }
+/// Whether a consumer does nothing any more.
+fn has_left(consumer: &watch::Receiver<Status>) -> bool {
+    is_out(consumer.borrow().state) || consumer.has_changed().is_err()
+}
+
+fn is_out(state: ConsumerState) -> bool {
+    matches!(state, ConsumerState::Drained | ConsumerState::Halted)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn consumer() -> (watch::Sender<Status>, Drain) {
+        let (status, seen) = watch::channel(Status {
+            state: ConsumerState::Running,
+            ..Status::default()
+        });
+        (status, Drain::new(vec![seen]))
+    }
+
+    fn turn(status: &watch::Sender<Status>, state: ConsumerState) {
+        status.send_modify(|status| status.state = state);
+    }
+
     #[test]
     fn relays_alone_are_drained_at_once_and_go_on() {
-        let drain = Drain::new(false);
+        let drain = Drain::new(Vec::new());
         drain.ask();
         assert_eq!(drain.phase(), Phase::Drained);
         assert!(!*drain.engines().borrow());
@@ -120,23 +181,63 @@ mod tests {
 
     #[test]
     fn a_stop_is_not_taken_back() {
-        let drain = Drain::new(false);
+        let (status, drain) = consumer();
         drain.stop();
         drain.resume();
-        assert_eq!(drain.phase(), Phase::Draining);
+        turn(&status, ConsumerState::Drained);
+        assert_eq!(drain.phase(), Phase::Draining, "until every engine has ended");
         assert!(*drain.engines().borrow());
+        assert_eq!(*drain.wanted().borrow(), Wanted::Stop);
+        drain.settled();
+        assert_eq!(drain.phase(), Phase::Drained);
+    }
+
+    #[test]
+    fn a_hook_drains_consumers_and_leaves_relays_alone() {
+        let (status, drain) = consumer();
+        assert_eq!(drain.phase(), Phase::Running);
+        drain.ask();
+        drain.ask();
+        assert_eq!(
+            (drain.phase(), *drain.wanted().borrow()),
+            (Phase::Draining, Wanted::Drain)
+        );
+        assert!(!*drain.engines().borrow());
+        turn(&status, ConsumerState::Drained);
+        assert_eq!(drain.phase(), Phase::Drained);
+        drain.resume();
+        assert_eq!(
+            (drain.phase(), *drain.wanted().borrow()),
+            (Phase::Running, Wanted::Consume)
+        );
+    }
+
+    #[test]
+    fn a_consumer_that_has_ended_keeps_nobody_waiting() {
+        let (status, drain) = consumer();
+        drain.ask();
+        drop(status);
+        assert_eq!(drain.phase(), Phase::Drained);
     }
 
     #[tokio::test]
     async fn whoever_waits_is_told() {
-        let drain = Drain::new(true);
-        assert_eq!(drain.phase(), Phase::Running);
-        drain.ask();
-        assert_eq!(drain.phase(), Phase::Draining);
-        drain.resume();
-        assert_eq!(drain.phase(), Phase::Running);
+        let (status, drain) = consumer();
         let waiting = drain.clone();
-        let told = tokio::join!(waiting.drained(), async { drain.settled() });
+        let told = tokio::join!(waiting.drained(), async {
+            drain.ask();
+            tokio::task::yield_now().await;
+            turn(&status, ConsumerState::Draining);
+            tokio::task::yield_now().await;
+            turn(&status, ConsumerState::Drained);
+        });
         assert_eq!(told, ((), ()));
+        let (_status, drain) = consumer();
+        let waiting = drain.clone();
+        tokio::join!(waiting.drained(), async {
+            drain.stop();
+            tokio::task::yield_now().await;
+            drain.settled();
+        });
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod assemble;
+pub mod consuming;
 #[cfg(feature = "kafka")]
 pub mod demo;
 pub mod desk;
@@ -12,6 +13,7 @@ pub mod drain;
 pub mod export;
 pub mod gauges;
 pub mod logs;
+pub mod metered;
 pub mod process;
 pub mod signals;
 pub mod status;

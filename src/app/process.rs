@@ -1,4 +1,4 @@
-//! One process: the admin port, the relays, their end.
+//! One process: the admin port, the relays and consumers, their end.
 //!
 //! Promises: the port is bound before anything else and is in the start line; the telemetry is sent off last, and never
 //! for longer than [`TELEMETRY_MAX`].
@@ -15,8 +15,9 @@ use super::gauges;
 use super::signals;
 use super::supervise::{self, Crew, Ending, Task};
 use crate::config::{Readiness, Root, SourceConfig};
+use crate::consumer;
 use crate::operate::letters::Desk;
-use crate::relay::{self, Control, Engine, Status};
+use crate::relay::{self, Control, Engine, Outcome, Status};
 use crate::telemetry::Pulse;
 
 /// What the last export may take, inside the five seconds between the drain's deadline and the end of the pod's patience.
@@ -24,8 +25,10 @@ pub const TELEMETRY_MAX: Duration = Duration::from_millis(1500);
 
 /// A process that is ready to begin.
 pub struct Process {
-    /// The relays, by name.
+    /// The relays.
     pub engines: Vec<Engine>,
+    /// The consumers.
+    pub consumers: Vec<consumer::Engine>,
     /// What `/metrics` and OTLP read from.
     pub exports: Exports,
     /// Letters over HTTP; none: there is no database for that.
@@ -36,23 +39,45 @@ pub struct Process {
     pub check: Box<dyn Fn() + Send>,
 }
 
-/// Runs until the relays have ended. `origin` says what the configuration was read from.
+/// Runs until the relays and consumers have ended. `origin` says what the configuration was read from.
 ///
 /// # Errors
 /// A sentence, when it could not begin.
 pub async fn run(process: Process, root: &Root, origin: &str) -> Result<Ending, String> {
     let (listener, address) = admin::bind(root.admin.listen).await?;
     let signals = signals::listen().map_err(|error| format!("signals cannot be listened to: {error}"))?;
-    let names: Vec<&str> = process.engines.iter().map(|engine| engine.name.as_str()).collect();
+    let relays: Vec<&str> = process.engines.iter().map(|engine| engine.name.as_str()).collect();
+    let consumers: Vec<&str> = process.consumers.iter().map(|engine| engine.name.as_str()).collect();
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"), admin = %address, config = origin, relays = names.join(","), "twinbox started"
+        version = env!("CARGO_PKG_VERSION"), admin = %address, config = origin,
+        relays = relays.join(","), consumers = consumers.join(","), "twinbox started"
     );
-    let drain = Drain::new(false);
     let deadline = root.drain.deadline.get();
     let own = process.engines.iter();
-    let mut pulses: Vec<_> = own.flat_map(|engine| engine.pulses.named(&engine.name)).collect();
-    let (engines, relays) = cast(process.engines, root, &drain);
-    gauges::register(&process.exports.meter(), &relays);
+    let own = own.flat_map(|engine| engine.pulses.named(&engine.name));
+    let consuming = process.consumers.iter();
+    let consuming = consuming.map(|engine| (format!("consumer {}", engine.name), engine.pulse.clone()));
+    let mut pulses: Vec<_> = own.chain(consuming).collect();
+    let told = process
+        .consumers
+        .iter()
+        .map(|engine| (engine.name.clone(), watch::channel(consumer::Status::default())));
+    let (statuses, consumers): (Vec<_>, Vec<_>) = told.map(|(name, (status, seen))| (status, (name, seen))).unzip();
+    let drain = Drain::new(consumers.iter().map(|(_, seen)| seen.clone()).collect());
+    let (mut engines, relays) = cast(process.engines, root, &drain);
+    engines.extend(process.consumers.into_iter().zip(statuses).map(|(engine, status)| {
+        let control = consumer::Control {
+            wanted: drain.wanted(),
+            drain_deadline: deadline,
+            status,
+        };
+        consuming_task(engine, control)
+    }));
+    let meter = process.exports.meter();
+    gauges::register(&meter, &relays, &consumers);
+    let kept = |name: &String| root.consumers.get(name).map(|consumer| consumer.dedupe.retention.get());
+    let margins = consumers.iter().filter_map(|seen| Some((seen.clone(), kept(&seen.0)?)));
+    gauges::margins(&meter, &margins.collect::<Vec<_>>());
     let pulse = Pulse::default();
     let turns = pulse.running(supervise::now().into_std());
     pulses.push(("the supervisor".to_owned(), pulse));
@@ -60,6 +85,7 @@ pub async fn run(process: Process, root: &Root, origin: &str) -> Result<Ending, 
         token: process.token,
         strict: root.admin.readiness == Readiness::Strict,
         relays,
+        consumers,
         pulses,
         drain: drain.clone(),
         exports: process.exports.clone(),
@@ -110,10 +136,26 @@ fn cast(engines: Vec<Engine>, root: &Root, drain: &Drain) -> (Vec<Task>, Vec<sup
     pairs.unzip()
 }
 
+/// A consumer as a task: it ends when it is stopped, or halts.
+fn consuming_task(engine: consumer::Engine, control: consumer::Control) -> Task {
+    let name = engine.name.clone();
+    let run = async move {
+        match consumer::run(engine, control).await {
+            consumer::Outcome::Drained => Outcome::Drained,
+            consumer::Outcome::Halted { sentence } => Outcome::Halted { sentence },
+        }
+    };
+    Task {
+        name,
+        run: Box::pin(run),
+    }
+}
+
 impl std::fmt::Debug for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Process")
             .field("engines", &self.engines)
+            .field("consumers", &self.consumers)
             .finish_non_exhaustive()
     }
 }

@@ -14,7 +14,7 @@ struct Stage {
 }
 
 fn stage() -> Stage {
-    let drain = Drain::new(false);
+    let drain = Drain::new(Vec::new());
     let (signals, heard) = mpsc::channel(4);
     let crew = Crew {
         engines: Vec::new(),

@@ -2,44 +2,73 @@
 //!
 //! Promises: the worst comes first; what nobody knows is said to be unknown, never healthy.
 
-use super::status::{Document, RelayEntry};
+use super::status::{Document, ErrorEntry};
 
-/// A relay whose oldest row is older than this is behind (the alert's threshold).
+/// A relay or consumer whose oldest message is older than this is behind (the alert's threshold).
 const BEHIND_SECONDS: f64 = 60.0;
+
+/// What the sentence needs of a relay or consumer.
+struct Part<'a> {
+    name: &'a str,
+    state: &'a str,
+    /// Age of the oldest that waits, where it is known.
+    age: Option<f64>,
+    parked: usize,
+    error: Option<&'a ErrorEntry>,
+}
 
 /// The sentence for a document.
 #[must_use]
 pub(super) fn sentence(document: &Document) -> String {
-    let headline = headline(document);
+    let headline = headline(&parts(document));
     let Some(first) = document.loss_suspected.first() else {
         return headline;
     };
     let count = document.loss_suspected.len();
     format!(
         "LOSS SUSPECTED: {} in {} ({count} in all); {headline}",
-        first.kind, first.relay
+        first.kind,
+        first.owner()
     )
 }
 
-fn headline(document: &Document) -> String {
-    for (state, word) in [("halted", "Halted"), ("blocked", "Blocked")] {
-        if let Some((name, relay)) = of(document, &[state]).first() {
-            let why = relay.last_error.as_ref();
-            let why = why.map_or("no reason told", |error| &error.message);
-            return format!("{word}: {name}: {why}");
+fn parts(document: &Document) -> Vec<Part<'_>> {
+    let relays = document.relays.iter().map(|(name, relay)| Part {
+        name,
+        state: &relay.state,
+        age: relay.oldest_age_seconds,
+        parked: relay.lanes.parked,
+        error: relay.last_error.as_ref(),
+    });
+    let consumers = document.consumers.iter().map(|(name, consumer)| Part {
+        name,
+        state: &consumer.state,
+        age: consumer.lag_seconds,
+        parked: consumer.lanes.parked,
+        error: consumer.last_error.as_ref(),
+    });
+    relays.chain(consumers).collect()
+}
+
+fn headline(parts: &[Part<'_>]) -> String {
+    for (state, word) in [("halted", "Halted"), ("blocked", "Blocked"), ("paused", "Paused")] {
+        if let Some(part) = of(parts, &[state]).next() {
+            let why = part.error.map_or("no reason told", |error| &error.message);
+            return format!("{word}: {}: {why}", part.name);
         }
     }
-    let working = of(document, &["leading", "catching_up"]);
+    let working: Vec<&Part<'_>> = of(parts, &["leading", "catching_up", "running"]).collect();
     if !working.is_empty() {
         return pace(&working);
     }
     let idle = [
         ("draining", "Draining"),
         ("starting", "Starting"),
+        ("drained", "Drained"),
         ("standby", "Standing by"),
     ];
     for (state, word) in idle {
-        let names: Vec<&str> = of(document, &[state]).iter().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = of(parts, &[state]).map(|part| part.name).collect();
         if !names.is_empty() {
             return format!("{word}: {}", names.join(", "));
         }
@@ -47,23 +76,25 @@ fn headline(document: &Document) -> String {
     "Nothing runs here".to_owned()
 }
 
-/// The relays that are in one of these states.
-fn of<'a>(document: &'a Document, states: &[&str]) -> Vec<(&'a String, &'a RelayEntry)> {
-    let relays = document.relays.iter();
-    relays
-        .filter(|(_, relay)| states.contains(&relay.state.as_str()))
-        .collect()
+/// Those that are in one of these states.
+fn of<'a, 'b>(parts: &'b [Part<'a>], states: &'b [&str]) -> impl Iterator<Item = &'b Part<'a>> {
+    parts.iter().filter(|part| states.contains(&part.state))
 }
 
-/// How far behind the relays are that lead here.
-fn pace(working: &[(&String, &RelayEntry)]) -> String {
-    let parked: usize = working.iter().map(|(_, relay)| relay.lanes.parked).sum();
+/// How far behind those are that work here.
+fn pace(working: &[&Part<'_>]) -> String {
+    let parked: usize = working.iter().map(|part| part.parked).sum();
     let keys = if parked == 1 { "key" } else { "keys" };
     let mut oldest = (0.0, "");
-    for (name, relay) in working {
-        match relay.oldest_age_seconds {
-            None => return format!("Unknown: {name} has not read its backlog yet, {parked} {keys} parked"),
-            Some(age) if age >= oldest.0 => oldest = (age, name),
+    for part in working {
+        match part.age {
+            None => {
+                return format!(
+                    "Unknown: {} has not read its backlog yet, {parked} {keys} parked",
+                    part.name
+                );
+            }
+            Some(age) if age >= oldest.0 => oldest = (age, part.name),
             Some(_) => {}
         }
     }
@@ -81,6 +112,8 @@ mod tests {
     use jiff::Timestamp;
 
     use crate::app::status::Document;
+    use crate::consumer::{self, ConsumerState, StreamStatus};
+    use crate::contract::StreamName;
     use crate::flow::{LastError, Loss};
     use crate::relay::{RelayState, Status};
 
@@ -94,7 +127,42 @@ mod tests {
 
     fn verdict<const N: usize>(relays: [Status; N]) -> String {
         let named = relays.into_iter().enumerate();
-        Document::of(named.map(|(index, status)| (format!("r{index}"), status))).verdict
+        Document::of(named.map(|(index, status)| (format!("r{index}"), status)), []).verdict
+    }
+
+    fn consuming(state: ConsumerState, lag: u64, age: Option<u64>) -> String {
+        let name = StreamName {
+            topic: "order.events".into(),
+            partition: Some(0),
+        };
+        let stream = StreamStatus {
+            lag,
+            lag_age: age.map(Duration::from_secs),
+            ..StreamStatus::default()
+        };
+        let status = consumer::Status {
+            state,
+            streams: [(name, stream)].into(),
+            ..consumer::Status::default()
+        };
+        let relay = ("orders".to_owned(), relay(RelayState::Leading, Some(1)));
+        Document::of([relay], [("billing".to_owned(), status)]).verdict
+    }
+
+    #[test]
+    fn consumers_are_part_of_the_sentence() {
+        let running = |lag, age| consuming(ConsumerState::Running, lag, age);
+        assert_eq!(running(0, None), "Keeping up: 1.0 s behind, 0 keys parked");
+        assert_eq!(running(9, Some(90)), "Behind: billing by 90 s, 0 keys parked");
+        assert!(running(9, None).starts_with("Unknown: billing"));
+        assert_eq!(
+            consuming(ConsumerState::Paused, 9, None),
+            "Paused: billing: no reason told"
+        );
+        assert!(
+            consuming(ConsumerState::Drained, 0, None).starts_with("Keeping up"),
+            "the relay goes on"
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Promises: it changes nothing; errors end with 4 (warnings too under `--strict`), a broken configuration with 3.
 
+mod consumers;
 mod destinations;
 
 use std::time::Duration;
@@ -10,10 +11,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use self::destinations::Destinations;
+use super::relay::Chosen;
 use super::root::Stage;
 use super::{Exit, Stop, database};
 use crate::app::assemble::Configured;
-use crate::config::{OnReject, RelayConfig, Retention, Root};
+use crate::app::consuming::Consuming;
+use crate::config::{OnReject, Retention, Root};
 use crate::contract::{Finding, Grade};
 use crate::operate::doctor::{Filter, Part, Tally};
 use crate::postgres::TableName;
@@ -25,7 +28,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What to look at.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Relays to look at; all when none is named
+    /// Relays and consumers to look at; all when none is named
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
     /// Only ids that begin so: pg, kafka
@@ -55,9 +58,9 @@ pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> 
         wait,
     } = arguments;
     let root = stage.load()?.root;
-    let relays = super::relay::chosen(&root, &names)?;
+    let chosen = super::relay::all(&root, &names)?;
     let filter = Filter { only, skip, strict };
-    let look = async || Ok::<_, Stop>(filter.apply(parts(stage, &root, &relays).await?));
+    let look = async || Ok::<_, Stop>(filter.apply(parts(stage, &root, &chosen).await?));
     let mut found = look().await?;
     if let Some(wait) = wait {
         let again = async {
@@ -75,9 +78,9 @@ pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> 
     told(stage, &filter, &found)
 }
 
-async fn parts(stage: &Stage, root: &Root, relays: &[(&str, &RelayConfig)]) -> Result<Vec<Part>, Stop> {
+async fn parts(stage: &Stage, root: &Root, chosen: &Chosen<'_>) -> Result<Vec<Part>, Stop> {
     let mut parts = Vec::new();
-    for (name, relay) in relays {
+    for (name, relay) in &chosen.relays {
         let database = root.database_of(relay);
         let connector = stage.connector(database, "doctor");
         let table = TableName::parse(&relay.table(database));
@@ -113,6 +116,15 @@ async fn parts(stage: &Stage, root: &Root, relays: &[(&str, &RelayConfig)]) -> R
             about: format!("broker of {name} ({})", relay.to.backend().config.name),
             findings: destinations.findings(&broker).await,
         });
+    }
+    for (name, consumer) in &chosen.consumers {
+        let consuming = Consuming {
+            name,
+            root,
+            consumer,
+            environment: &stage.env,
+        };
+        parts.append(&mut consumers::parts(stage, &consuming).await?);
     }
     Ok(parts)
 }

@@ -48,9 +48,9 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> {
     let root = stage.load()?.root;
     if let Some(name) = arguments.relay.as_ref().filter(|name| !root.relays.contains_key(*name)) {
-        return Err(database::unknown(&root, name));
+        return Err(database::unknown("relay", &root.relays, name));
     }
-    let database = database::meant(&root, arguments.relay.as_deref())?;
+    let database = database::outbox(&root, arguments.relay.as_deref())?;
     let desk = Desk::new(database::schema(database)?);
     let headers: Map<String, Value> = arguments
         .header

@@ -19,7 +19,8 @@ use crate::config::{Environment, Loaded, LogFormat, Problems};
 /// What is still running when a verb has ended (a flush that nobody waits for) may take so long.
 const LEFTOVERS_MAX: Duration = Duration::from_millis(500);
 
-/// The outbox and the inbox, one binary: committed Postgres rows to a broker, in order per key.
+/// The outbox and the inbox, one binary: committed Postgres rows to a broker, and from there to an application, in order per
+/// key.
 #[derive(Debug, Parser)]
 #[command(name = "twinbox", version, propagate_version = false, subcommand_required = true)]
 pub struct Root {
@@ -161,14 +162,14 @@ fn refused(error: &clap::Error) -> Exit {
 }
 
 async fn dispatch(verb: Verb, stage: &mut Stage) -> Result<Exit, Stop> {
-    if !matches!(verb, Verb::Relay(_) | Verb::Run) {
+    if !matches!(verb, Verb::Relay(_) | Verb::Consume(_) | Verb::Run) {
         // Engines read the level from the configuration; a verb only tells what went wrong.
         stage.start_log("warn", LogFormat::Auto)?;
     }
     match verb {
         Verb::Relay(names) => relay::relay(names, stage).await,
-        Verb::Run => relay::relay(relay::Names::default(), stage).await,
-        Verb::Consume(_) => relay::consume(),
+        Verb::Run => relay::run_all(stage).await,
+        Verb::Consume(names) => relay::consume(names, stage).await,
         Verb::Migrate(arguments) => migrate::run(arguments, stage).await,
         Verb::Doctor(arguments) => doctor::run(arguments, stage).await,
         Verb::Explain => explain::run(stage),

@@ -1,13 +1,15 @@
 //! `twinbox status`: how a running process is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
 use reqwest::{Method, StatusCode};
 
+use super::console::Console;
 use super::root::Stage;
 use super::{Exit, Stop, port};
-use crate::app::status::{Document, RelayEntry};
+use crate::app::status::{ConsumerEntry, Document, LanesEntry, RelayEntry};
 
 /// Between two looks of `--watch` without a time.
 const LOOK_DEFAULT: &str = "1s";
@@ -84,8 +86,46 @@ fn show(stage: &mut Stage, document: &Document) -> Result<Exit, Stop> {
             &rows,
         )?;
     }
-    for (name, relay) in &document.relays {
-        if let Some(error) = &relay.last_error {
+    let rows: Vec<Vec<String>> = document
+        .consumers
+        .iter()
+        .map(|(name, one)| consumer_row(name, one))
+        .collect();
+    if !rows.is_empty() {
+        console.line("")?;
+        console.table(
+            &[
+                "consumer",
+                "state",
+                "lag",
+                "oldest",
+                "in flight",
+                "lanes",
+                "letters",
+                "processed",
+                "deduplicated",
+                "breaker",
+            ],
+            &rows,
+        )?;
+    }
+    errors(console, document)?;
+    Ok(Exit::Ok)
+}
+
+/// What fails at the moment, and what may be lost.
+fn errors(console: &mut Console, document: &Document) -> Result<(), Stop> {
+    let relays = document
+        .relays
+        .iter()
+        .map(|(name, relay)| (name.clone(), &relay.last_error));
+    let consumers = document.consumers.iter().flat_map(|(name, consumer)| {
+        let streams = consumer.streams.iter();
+        let streams = streams.map(move |(stream, told)| (format!("{name}, {stream}"), &told.stopped));
+        std::iter::once((name.clone(), &consumer.last_error)).chain(streams)
+    });
+    for (name, error) in relays.chain(consumers) {
+        if let Some(error) = error {
             console.line("")?;
             console.line(&format!("{name}: {} ({}, {})", error.message, error.kind, error.at))?;
         }
@@ -94,39 +134,75 @@ fn show(stage: &mut Stage, document: &Document) -> Result<Exit, Stop> {
         console.line("")?;
         console.line(&format!(
             "{}: loss suspected ({}): from {} to {}, noticed {}",
-            loss.relay, loss.kind, loss.from, loss.to, loss.at
+            loss.owner(),
+            loss.kind,
+            loss.from,
+            loss.to,
+            loss.at
         ))?;
     }
-    Ok(Exit::Ok)
+    Ok(())
 }
 
 fn row(name: &str, relay: &RelayEntry) -> Vec<String> {
-    let known = |value: Option<String>| value.unwrap_or_else(|| "?".to_owned());
-    let lanes = relay.lanes;
-    let counts = [
-        (lanes.flowing, "flowing"),
-        (lanes.resting, "resting"),
-        (lanes.parked, "parked"),
-    ];
-    let lanes = counts.iter().filter(|(count, _)| *count > 0);
-    let lanes: Vec<String> = lanes.map(|(count, state)| format!("{count} {state}")).collect();
-    let letters = relay.letters.iter().filter(|(_, count)| **count > 0);
-    let letters: Vec<String> = letters.map(|(state, count)| format!("{count} {state}")).collect();
-    let or_dash = |parts: Vec<String>| {
-        if parts.is_empty() {
-            "-".to_owned()
-        } else {
-            parts.join(", ")
-        }
-    };
     vec![
         name.to_owned(),
         relay.state.clone(),
         known(relay.backlog.map(|rows| rows.to_string())),
         known(relay.oldest_age_seconds.map(|age| format!("{age:.1} s"))),
         relay.in_flight.to_string(),
-        or_dash(lanes),
-        or_dash(letters),
+        lanes(relay.lanes),
+        letters(&relay.letters),
         relay.published.to_string(),
     ]
+}
+
+fn consumer_row(name: &str, consumer: &ConsumerEntry) -> Vec<String> {
+    vec![
+        name.to_owned(),
+        consumer.state.clone(),
+        known(consumer.lag.map(|messages| messages.to_string())),
+        known(consumer.lag_seconds.map(|age| format!("{age:.1} s"))),
+        consumer.in_flight.to_string(),
+        lanes(consumer.lanes),
+        letters(&consumer.letters),
+        consumer.processed.to_string(),
+        consumer.deduplicated.to_string(),
+        consumer.breaker.clone(),
+    ]
+}
+
+fn known(value: Option<String>) -> String {
+    value.unwrap_or_else(|| "?".to_owned())
+}
+
+fn lanes(lanes: LanesEntry) -> String {
+    let counts = [
+        (lanes.flowing, "flowing"),
+        (lanes.resting, "resting"),
+        (lanes.parked, "parked"),
+    ];
+    let lanes = counts.iter().filter(|(count, _)| *count > 0);
+    or_dash(
+        &lanes
+            .map(|(count, state)| format!("{count} {state}"))
+            .collect::<Vec<_>>(),
+    )
+}
+
+fn letters(letters: &BTreeMap<String, u64>) -> String {
+    let letters = letters.iter().filter(|(_, count)| **count > 0);
+    or_dash(
+        &letters
+            .map(|(state, count)| format!("{count} {state}"))
+            .collect::<Vec<_>>(),
+    )
+}
+
+fn or_dash(parts: &[String]) -> String {
+    if parts.is_empty() {
+        "-".to_owned()
+    } else {
+        parts.join(", ")
+    }
 }

@@ -38,7 +38,7 @@ fn consumer(root: &Root, consumer: &ConsumerConfig, (env, complaints): (&Environ
 fn handler(consumer: &ConsumerConfig, complaints: &mut Complaints) {
     complaints.within(consumer.handler.as_str(), |complaints| {
         match &consumer.handler {
-            HandlerConfig::Sql(sql) if !check::is_table(&sql.function) => {
+            HandlerConfig::Sql(sql) if !is_function(&sql.function) => {
                 let sentence = format!(
                     "\"{}\" is no function; write schema.function, without parentheses",
                     sql.function
@@ -54,6 +54,17 @@ fn handler(consumer: &ConsumerConfig, complaints: &mut Complaints) {
             complaints.add(&["batch"], sentence);
         }
     });
+}
+
+/// `schema.name`, each part plain or in double quotes.
+fn is_function(text: &str) -> bool {
+    let plain = |part: &str| {
+        part.starts_with(|c: char| c.is_alphabetic() || c == '_')
+            && part.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '$')
+    };
+    let quoted = |part: &str| part.len() > 2 && part.starts_with('"') && part.ends_with('"');
+    let parts: Vec<&str> = text.split('.').collect();
+    parts.len() == 2 && parts.iter().all(|part| plain(part) || quoted(part))
 }
 
 fn bounds(consumer: &ConsumerConfig, complaints: &mut Complaints) {

@@ -92,7 +92,7 @@ pub struct SqlConfig {
     pub function: String,
     /// Messages of one transaction. One that fails is found by bisection, and the others are done.
     #[serde(default = "sql_batch_default")]
-    #[schemars(range(min = 1, max = 10_000))]
+    #[schemars(range(min = 1, max = 500))]
     pub batch: u32,
 }
 

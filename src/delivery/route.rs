@@ -71,6 +71,12 @@ pub struct Router {
 // === impl Template ===
 
 impl Template {
+    /// That text, whatever is in it.
+    #[must_use]
+    pub fn literal(text: &str) -> Self {
+        Self(vec![Piece::Text(text.into())])
+    }
+
     /// Reads a template.
     ///
     /// # Errors

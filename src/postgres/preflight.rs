@@ -59,6 +59,21 @@ pub async fn findings(connector: &Connector, wanted: &Wanted) -> Vec<Finding> {
     found
 }
 
+/// Connects and looks at what a consumer needs: its tables, and the server.
+pub async fn inbox(connector: &Connector, schema: &Schema) -> Vec<Finding> {
+    let mut direct = match connector.direct().await {
+        Ok(direct) => direct,
+        Err(error) => return vec![unconnected(&error)],
+    };
+    let mut found = rules::connection(direct.mode(), direct.pooled());
+    found.push(migrations(direct.client_mut(), (schema, Part::Inbox)).await);
+    match direct.client().query_one(SERVER, &[]).await {
+        Ok(row) => found.extend(Server::read(&row).findings()),
+        Err(error) => found.push(unasked(&error.into())),
+    }
+    found
+}
+
 /// Looks at table, rights and server through a connection that is there; what `Fail`s will not work.
 ///
 /// # Errors
@@ -94,7 +109,7 @@ pub async fn tables(client: &Client, wanted: &Wanted) -> Result<Vec<Finding>, Fa
 async fn look(direct: &mut Direct, wanted: &Wanted) -> Result<Vec<Finding>, Failure> {
     let schema = &wanted.schema;
     let mut found = tables(direct.client(), wanted).await?;
-    found.push(migrations(direct.client_mut(), schema).await);
+    found.push(migrations(direct.client_mut(), (schema, Part::Outbox)).await);
     found.extend(
         adopt::adopted(direct.client(), schema)
             .await?
@@ -104,9 +119,9 @@ async fn look(direct: &mut Direct, wanted: &Wanted) -> Result<Vec<Finding>, Fail
     Ok(found)
 }
 
-async fn migrations(client: &mut Client, schema: &Schema) -> Finding {
+async fn migrations(client: &mut Client, (schema, part): (&Schema, Part)) -> Finding {
     let options = Options {
-        only: Some(Part::Outbox),
+        only: Some(part),
         ..Options::new(schema.clone())
     };
     let finding = |grade, observed: String, fix: &str| Finding {

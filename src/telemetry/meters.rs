@@ -12,7 +12,7 @@ use opentelemetry::metrics::{Counter, Histogram, Meter};
 use super::names::{self, Metric};
 
 /// From 5 ms to 10 s, the convention's buckets; latencies get more room above, for what waited out an outage.
-const SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+pub(super) const SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// The same and up to an hour.
 const SECONDS_LONG: [f64; 15] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 600.0, 3600.0,

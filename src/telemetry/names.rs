@@ -16,6 +16,11 @@ pub const OPERATION_DURATION: &str = "messaging.client.operation.duration";
 /// Messages that the broker has taken, by destination.
 pub const SENT_MESSAGES: &str = "messaging.client.sent.messages";
 
+/// Messages whose effect is durable.
+pub const CONSUMED_MESSAGES: &str = "messaging.client.consumed.messages";
+/// How long a batch took in the handler, its transaction included. Seconds.
+pub const PROCESS_DURATION: &str = "messaging.process.duration";
+
 // === ours: engines ===
 
 /// From the commit of the row to the broker's receipt. Seconds.
@@ -30,6 +35,11 @@ pub const PUBLISH_FAILURES: &str = "twinbox.relay.publish.failures";
 pub const HEADER_CONFLICTS: &str = "twinbox.relay.header.conflicts";
 /// Steps of retention and partition upkeep that failed or were held up, by `error.type`.
 pub const UPKEEP_FAILURES: &str = "twinbox.relay.upkeep.failures";
+
+/// Messages that failed in the handler, by `error.type`.
+pub const PROCESS_FAILURES: &str = "twinbox.consumer.process.failures";
+/// Messages that were done before, and not called for again.
+pub const DEDUPLICATED: &str = "twinbox.consumer.deduplicated";
 
 // === ours: read from the status ===
 
@@ -51,6 +61,21 @@ pub const HEALTH: &str = "twinbox.health";
 pub const BUILD_INFO: &str = "twinbox.build.info";
 /// Losses suspected since the process started; anything above 0 pages.
 pub const LOSS_SUSPECTED: &str = "twinbox.relay.loss.suspected";
+
+/// Messages behind the newest, by partition.
+pub const CONSUMER_LAG: &str = "twinbox.consumer.lag";
+/// For how long the oldest message that is not settled has been at the broker. Seconds.
+pub const CONSUMER_LAG_AGE: &str = "twinbox.consumer.lag.age";
+/// Messages read from the broker and not settled.
+pub const CONSUMER_IN_FLIGHT: &str = "twinbox.consumer.in_flight";
+/// 1 while the application takes nothing, else 0.
+pub const CONSUMER_PAUSED: &str = "twinbox.consumer.paused";
+/// Lanes of a consumer by state: flowing, resting, parked.
+pub const CONSUMER_LANES: &str = "twinbox.consumer.lanes";
+/// Losses suspected since the process started; anything above 0 pages.
+pub const CONSUMER_LOSS_SUSPECTED: &str = "twinbox.consumer.loss.suspected";
+/// How much longer messages are remembered than the oldest unsettled one has waited. Seconds.
+pub const DEDUPE_MARGIN: &str = "twinbox.dedupe.margin";
 
 /// What is known of a metric besides its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +102,7 @@ pub enum Kind {
 }
 
 /// Every metric there is: `/metrics`, its documentation and its test are read from here.
-pub const ALL: [Metric; 17] = [
+pub const ALL: [Metric; 28] = [
     gauge(
         OLDEST_AGE,
         "s",
@@ -118,6 +143,33 @@ pub const ALL: [Metric; 17] = [
         "from handing messages to the broker to their receipt",
     ),
     histogram(FETCH_DURATION, "reading one window from the outbox"),
+    gauge(
+        CONSUMER_LAG_AGE,
+        "s",
+        "for how long the oldest message that is not settled has been at the broker: a consumer's service-level signal",
+    ),
+    gauge(CONSUMER_LAG, "", "messages behind the newest, by partition"),
+    gauge(CONSUMER_IN_FLIGHT, "", "messages read from the broker and not settled"),
+    gauge(CONSUMER_PAUSED, "", "1 while the application takes nothing, else 0"),
+    gauge(
+        CONSUMER_LANES,
+        "",
+        "lanes of a consumer by state: flowing, resting, parked",
+    ),
+    gauge(
+        CONSUMER_LOSS_SUSPECTED,
+        "",
+        "losses that a consumer suspects since the process started; page on anything above 0",
+    ),
+    gauge(
+        DEDUPE_MARGIN,
+        "s",
+        "how much longer messages are remembered than the oldest unsettled one has waited; below 0 an effect may happen twice",
+    ),
+    counter(CONSUMED_MESSAGES, "messages whose effect is durable"),
+    counter(DEDUPLICATED, "messages that were done before, and not called for again"),
+    counter(PROCESS_FAILURES, "messages that failed in the handler, by error"),
+    histogram(PROCESS_DURATION, "a batch in the handler, its transaction included"),
     gauge(BUILD_INFO, "", "always 1; the version is a label"),
 ];
 
@@ -166,7 +218,7 @@ impl Metric {
 pub fn reference() -> String {
     let mut page = "<!-- Generated from src/telemetry/names.rs by `make generate`. -->\n# Metrics\n\n\
         In `/metrics` under the name on the left; by OTLP, when its standard variables are set, under the one on the \
-        right. Labels name the relay, the destination, a state or an error, never a key or an id. What nobody knows has \
+        right. Labels name the relay or consumer, the destination, a state or an error, never a key or an id. What nobody knows has \
         no sample.\n\n| `/metrics` | kind | tells | OTLP |\n|---|---|---|---|\n"
         .to_owned();
     for metric in ALL {
@@ -185,6 +237,10 @@ pub fn reference() -> String {
 
 /// The relay's name.
 pub const RELAY: &str = "relay";
+/// The consumer's name.
+pub const CONSUMER: &str = "consumer";
+/// The partition of a topic.
+pub const PARTITION: &str = "messaging.destination.partition.id";
 /// State of a lane, a letter or a component.
 pub const STATE: &str = "state";
 /// A component of `twinbox.health`.

@@ -27,7 +27,7 @@ use axum::routing::{get, post};
 
 use super::drain::Drain;
 use super::export::Exports;
-use super::status::Seen;
+use super::status::{Seen, SeenConsumer};
 use crate::operate::letters::Desk;
 use crate::telemetry::Pulse;
 
@@ -43,6 +43,8 @@ pub struct Admin {
     pub strict: bool,
     /// The relays of this process.
     pub relays: Vec<Seen>,
+    /// The consumers of this process.
+    pub consumers: Vec<SeenConsumer>,
     /// The loops of this process, by name.
     pub pulses: Vec<(String, Pulse)>,
     /// Asked and told.

@@ -9,12 +9,14 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::app::drain::Phase;
+use crate::consumer::{self, ConsumerState, StreamStatus, Wanted};
 use crate::contract::Boxed;
+use crate::contract::StreamName;
 use crate::delivery::{Failure, FailureKind};
-use crate::flow::LastError;
+use crate::flow::{LastError, Loss};
 use crate::operate::letters::{Change, Count, Detail, Entry, Selection, Verb};
 use crate::relay::{RelayState, Status};
-use crate::telemetry::Meters;
+use crate::telemetry::{ConsumerMeters, Meters};
 
 const TOKEN: &str = "open-sesame";
 
@@ -58,6 +60,7 @@ impl Desk for FakeDesk {
 struct Port {
     url: String,
     orders: watch::Sender<Status>,
+    billing: watch::Sender<consumer::Status>,
     desk: Arc<FakeDesk>,
 }
 
@@ -68,7 +71,14 @@ async fn open(change: impl FnOnce(&mut Admin)) -> Port {
     let desk = Arc::new(FakeDesk::default());
     let exports = Exports::start(&|_| None).unwrap();
     let relays = vec![("orders".to_owned(), seen)];
-    crate::app::gauges::register(&exports.meter(), &relays);
+    let (billing, seen) = watch::channel(consumer::Status::default());
+    let consumers = vec![("billing".to_owned(), seen)];
+    crate::app::gauges::register(&exports.meter(), &relays, &consumers);
+    let week = Duration::from_secs(604_800);
+    crate::app::gauges::margins(&exports.meter(), &[(consumers[0].clone(), week)]);
+    let counted = ConsumerMeters::new(&exports.meter(), "billing", "kafka");
+    counted.processed("order.events", (3, 1), Duration::from_millis(2));
+    counted.failed("order.events", "TB002", 1);
     let meters = Meters::new(&exports.meter(), "orders", "kafka");
     meters.attempted("order.events", 3);
     meters.sent("order.events", 2, Duration::from_millis(3));
@@ -81,8 +91,9 @@ async fn open(change: impl FnOnce(&mut Admin)) -> Port {
         token: Some(Token::new(TOKEN)),
         strict: false,
         relays,
+        consumers,
         pulses: Vec::new(),
-        drain: Drain::new(false),
+        drain: Drain::new(Vec::new()),
         exports,
         desk: Some(desk.clone()),
     };
@@ -94,8 +105,18 @@ async fn open(change: impl FnOnce(&mut Admin)) -> Port {
     Port {
         url: format!("http://{address}"),
         orders,
+        billing,
         desk,
     }
+}
+
+/// A drain of a process with one consumer, and the consumer's side.
+fn draining() -> (watch::Sender<consumer::Status>, Drain) {
+    let (status, seen) = watch::channel(consumer::Status {
+        state: ConsumerState::Running,
+        ..consumer::Status::default()
+    });
+    (status, Drain::new(vec![seen]))
 }
 
 impl Port {
@@ -169,7 +190,7 @@ async fn a_drain_is_asked_for_and_waited_for() {
     assert_eq!(asked.status(), StatusCode::ACCEPTED);
     assert_eq!(port.code("/drain?wait=5s").await, 200);
 
-    let drain = Drain::new(true);
+    let (consumer, drain) = draining();
     let busy = open(|admin| admin.drain = drain.clone()).await;
     let before: Value = busy.get("/drain").await.json().await.unwrap();
     assert_eq!(before, json!({"state": "running"}));
@@ -178,7 +199,11 @@ async fn a_drain_is_asked_for_and_waited_for() {
     let asked = busy.get("/drain").await;
     assert_eq!(asked.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(asked.json::<Value>().await.unwrap(), json!({"state": "draining"}));
-    let (waited, ()) = tokio::join!(busy.code("/drain?wait=30s"), async { drain.settled() });
+    assert_eq!(*drain.wanted().borrow(), Wanted::Drain);
+    assert!(!*drain.engines().borrow(), "relays go on until the stop");
+    let (waited, ()) = tokio::join!(busy.code("/drain?wait=30s"), async {
+        consumer.send_modify(|status| status.state = ConsumerState::Drained);
+    });
     assert_eq!(waited, 200);
     assert_eq!(busy.code("/drain?wait=soon").await, 400);
     let foreign = |request: reqwest::RequestBuilder| request.header("origin", "http://evil.example");
@@ -188,13 +213,14 @@ async fn a_drain_is_asked_for_and_waited_for() {
 
 #[tokio::test]
 async fn resume_takes_a_hook_back() {
-    let drain = Drain::new(true);
+    let (_consumer, drain) = draining();
     let port = open(|admin| admin.drain = drain.clone()).await;
     drain.ask();
     assert_eq!(drain.phase(), Phase::Draining);
     let resumed = port.post("/resume", &json!({})).await;
     assert_eq!(resumed.json::<Value>().await.unwrap(), json!({"state": "running"}));
     assert_eq!(drain.phase(), Phase::Running);
+    assert_eq!(*drain.wanted().borrow(), Wanted::Consume);
 }
 
 #[tokio::test]
@@ -211,6 +237,18 @@ async fn an_outage_flips_readiness_only_when_strict() {
     assert_eq!(codes(&sidecar).await, (200, 200, 200));
     assert_eq!(codes(&own).await, (503, 503, 200));
     for (state, ready, expected) in [
+        // The consumer is not there yet.
+        (RelayState::Leading, true, 503),
+    ] {
+        set(&own, state, ready);
+        assert_eq!(own.code("/readyz").await, expected, "{state:?}");
+    }
+    let reached = |status: &mut consumer::Status| {
+        status.state = ConsumerState::Running;
+        status.ready = true;
+    };
+    own.billing.send_modify(reached);
+    for (state, ready, expected) in [
         (RelayState::Leading, true, 200),
         (RelayState::Standby, true, 200),
         (RelayState::Leading, false, 503),
@@ -221,6 +259,19 @@ async fn an_outage_flips_readiness_only_when_strict() {
             set(port, state, ready);
         }
         assert_eq!(codes(&sidecar).await, (200, 200, 200), "{state:?}");
+        assert_eq!(codes(&own).await, (200, expected, 200), "{state:?}");
+    }
+    set(&own, RelayState::Leading, true);
+    for (state, ready, expected) in [
+        (ConsumerState::Running, true, 200),
+        (ConsumerState::Paused, true, 200),
+        (ConsumerState::Running, false, 503),
+        (ConsumerState::Halted, true, 503),
+    ] {
+        own.billing.send_modify(|status| {
+            status.state = state;
+            status.ready = ready;
+        });
         assert_eq!(codes(&own).await, (200, expected, 200), "{state:?}");
     }
 }
@@ -265,6 +316,52 @@ async fn the_status_document_has_its_pinned_shape() {
     assert_eq!(document["version"], json!(1));
 }
 
+fn a_stream(lag: u64, age: u64) -> (StreamName, StreamStatus) {
+    let name = StreamName {
+        topic: "order.events".into(),
+        partition: Some(3),
+    };
+    let status = StreamStatus {
+        mark: Some(41),
+        lag,
+        lag_age: Some(Duration::from_secs(age)),
+        in_flight: 7,
+        letters: vec![("parked", 2)],
+        ..StreamStatus::default()
+    };
+    (name, status)
+}
+
+#[tokio::test]
+async fn a_consumer_in_the_status_document_has_its_pinned_shape() {
+    let port = open(|_| {}).await;
+    let document = async || port.get("/status").await.json::<Value>().await.unwrap();
+    let unknown = document().await["consumers"]["billing"].clone();
+    assert_eq!((&unknown["state"], &unknown["lag"]), (&json!("starting"), &Value::Null));
+    port.billing.send_modify(|status| {
+        status.state = ConsumerState::Running;
+        status.streams = [a_stream(9, 90)].into();
+        (status.processed, status.deduplicated) = (100, 2);
+        status.loss_suspected.push(Loss {
+            kind: "offsets_lost".into(),
+            from: "1".into(),
+            to: "5".into(),
+            at: jiff::Timestamp::UNIX_EPOCH,
+        });
+    });
+    let document = document().await;
+    let expected = json!({
+        "state": "running", "lag": 9, "lag_seconds": 90.0, "in_flight": 7,
+        "lanes": {"flowing": 0, "resting": 0, "parked": 0}, "letters": {"parked": 2}, "processed": 100, "deduplicated": 2,
+        "breaker": "closed", "last_error": null,
+        "streams": {"order.events/3": {"mark": 41, "lag": 9, "lag_seconds": 90.0, "in_flight": 7, "stopped": null}},
+    });
+    assert_eq!(document["consumers"]["billing"], expected);
+    let loss =
+        json!([{"consumer": "billing", "kind": "offsets_lost", "from": "1", "to": "5", "at": "1970-01-01T00:00:00Z"}]);
+    assert_eq!(document["loss_suspected"], loss);
+}
+
 #[tokio::test]
 async fn metrics_have_units_and_no_scope_labels() {
     let port = open(|_| {}).await;
@@ -273,6 +370,11 @@ async fn metrics_have_units_and_no_scope_labels() {
         status.oldest_age = Some(Duration::from_secs(2));
         status.letters = vec![("parked", 4)];
     });
+    port.billing.send_modify(|status| {
+        status.state = ConsumerState::Paused;
+        status.breaker_open = true;
+        status.streams = [a_stream(9, 90)].into();
+    });
     let text = port.get("/metrics").await.text().await.unwrap();
     for line in [
         "twinbox_relay_oldest_age_seconds{relay=\"orders\"} 2",
@@ -280,6 +382,14 @@ async fn metrics_have_units_and_no_scope_labels() {
         "twinbox_letters{relay=\"orders\",state=\"parked\"} 4",
         "twinbox_health{component=\"orders\",status=\"leading\"} 1",
         "twinbox_health{component=\"orders\",status=\"halted\"} 0",
+        "twinbox_health{component=\"billing\",status=\"paused\"} 1",
+        "twinbox_letters{consumer=\"billing\",state=\"parked\"} 2",
+        "twinbox_consumer_lag{consumer=\"billing\",messaging_destination_name=\"order.events\",messaging_destination_partition_id=\"3\"} 9",
+        "twinbox_consumer_lag_age_seconds{consumer=\"billing\"} 90",
+        "twinbox_consumer_in_flight{consumer=\"billing\"} 7",
+        "twinbox_consumer_paused{consumer=\"billing\"} 1",
+        "twinbox_dedupe_margin_seconds{consumer=\"billing\"} 604710",
+        "messaging_client_consumed_messages_total{consumer=\"billing\",messaging_destination_name=\"order.events\",messaging_system=\"kafka\"} 3",
     ] {
         assert!(text.lines().any(|seen| seen == line), "{line} is missing in\n{text}");
     }
@@ -299,6 +409,8 @@ async fn every_named_metric_is_there() {
         status.oldest_age = Some(Duration::ZERO);
         status.letters = vec![("parked", 0)];
     });
+    port.billing
+        .send_modify(|status| status.streams = [a_stream(0, 0)].into());
     let text = port.get("/metrics").await.text().await.unwrap();
     for metric in crate::telemetry::names::ALL {
         let (name, help) = (metric.prometheus(), metric.help);

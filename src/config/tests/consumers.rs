@@ -142,7 +142,7 @@ fn a_consumer_needs_one_broker_and_one_handler() {
         ),
         ("{}", "handler | twinbox.yaml:4:5 | is empty; write one of http, sql"),
         (
-            "sql: { function: f }, http: { url: \"http://a/\" }",
+            "sql: { function: a.f }, http: { url: \"http://a/\" }",
             "handler | twinbox.yaml:4:5 | names http and sql; write exactly one",
         ),
         (
@@ -150,16 +150,16 @@ fn a_consumer_needs_one_broker_and_one_handler() {
             "handler.sql.function | twinbox.yaml:4:16 | is missing; write function: billing.on_event",
         ),
         (
-            "sql: { function: \"f(uuid)\", batch: 0 }",
-            "handler.sql.batch | twinbox.yaml:4:52 | is 0; write 1 to 10000",
+            "sql: { function: \"a.g1\", batch: 0 }",
+            "handler.sql.batch | twinbox.yaml:4:48 | is 0; write 1 to 500",
         ),
         (
             "sql: { function: a.b.c }",
             "handler.sql.function | twinbox.yaml:4:33 | \"a.b.c\" is no function; write schema.function, without parentheses",
         ),
         (
-            "sql: { function: \"f(uuid)\" }",
-            "handler.sql.function | twinbox.yaml:4:33 | \"f(uuid)\" is no function; write schema.function, without parentheses",
+            "sql: { function: \"a.f(uuid)\" }",
+            "handler.sql.function | twinbox.yaml:4:33 | \"a.f(uuid)\" is no function; write schema.function, without parentheses",
         ),
         (
             "http: { url: \"ftp://a\" }",
@@ -284,7 +284,7 @@ fn a_stronger_layer_replaces_the_handler_as_a_whole() {
 #[test]
 fn all_mistakes_of_all_consumers_are_told_at_once() {
     let world = World::new(
-        "relays: { orders: { to: { memory: {} }, lease: 1 } }\nconsumers:\n  billing: { handler: { sql: { function: f } }, retry: { max: \
+        "relays: { orders: { to: { memory: {} }, lease: 1 } }\nconsumers:\n  billing: { handler: { sql: { function: a.f } }, retry: { max: \
          1h } }\n  Mail: {}\n",
     );
     let problems = world.problems();

@@ -12,7 +12,7 @@ fn whole() -> World {
         "database: {{ url: \"postgres://u:{CANARY}@h/d\" }}\nadmin: {{ token: {CANARY} }}\nrelays:\n  orders:\n    \
          database: {{ url: \"postgres://u:{CANARY}@h/d\" }}\n    to:\n      kafka:\n        brokers: [a]\n        sasl: {{ \
          mechanism: PLAIN, username: {CANARY}, password: {CANARY} }}\nconsumers:\n  billing:\n    database: {{ url: \
-         \"postgres://u:{CANARY}@h/d\" }}\n    handler: {{ sql: {{ function: f }} }}\n    from:\n      kafka:\n        \
+         \"postgres://u:{CANARY}@h/d\" }}\n    handler: {{ sql: {{ function: a.f }} }}\n    from:\n      kafka:\n        \
          brokers: [a]\n        topics: [b]\n        sasl: {{ mechanism: PLAIN, username: {CANARY}, password: {CANARY} }}\n"
     ))
 }

@@ -90,7 +90,51 @@ fn a_bad_configuration_is_3_and_told_on_stdout() {
     let unset = run(&["migrate", "--check"], &[]);
     assert_eq!(code(&unset), 3);
     assert!(out(&unset).contains("DATABASE_URL is not set"), "{}", out(&unset));
-    assert_eq!(code(&run(&["consume"], &[])), 3);
+    let none = run(&["consume"], &[("DATABASE_URL", AWAY)]);
+    assert_eq!(code(&none), 3);
+    assert!(err(&none).contains("has no consumer"), "{}", err(&none));
+    let nothing = run(&["run"], &[("DATABASE_URL", AWAY)]);
+    assert_eq!(code(&nothing), 3);
+    assert!(err(&nothing).contains("no relay and no consumer"), "{}", err(&nothing));
+}
+
+/// A consumer of the broker inside the process.
+const BILLING: [&str; 4] = [
+    "--set",
+    "consumers.billing.from.memory.topics=order.events",
+    "--set",
+    "consumers.billing.handler.sql.function=billing.on_event",
+];
+
+#[test]
+fn a_consumer_is_explained_and_its_requirements_are_kept() {
+    let env = [("DATABASE_URL", AWAY)];
+    let explained = out(&run(&[&["explain", "-o", "json"][..], &BILLING].concat(), &env));
+    let explained: serde_json::Value = serde_json::from_str(&explained).expect("JSON");
+    let billing = &explained["consumers"][0];
+    assert_eq!(
+        (&billing["name"], &billing["handler"]),
+        (&"billing".into(), &"sql".into())
+    );
+    let holds: Vec<bool> = billing["promises"]
+        .as_array()
+        .expect("promises")
+        .iter()
+        .filter_map(|promise| promise["holds"].as_bool())
+        .collect();
+    assert_eq!(
+        holds[..3],
+        [false, true, true],
+        "no_loss, order, effect_once: {billing}"
+    );
+    let table = out(&run(&[&["explain"][..], &BILLING].concat(), &env));
+    assert!(table.contains("billing, from memory to sql"), "{table}");
+    assert!(table.contains("recognised by the event's id"), "{table}");
+
+    let refused = [&["consume", "--set", "consumers.billing.require=no_loss"][..], &BILLING].concat();
+    let refused = run(&refused, &env);
+    assert_eq!(code(&refused), 3, "{}", err(&refused));
+    assert!(out(&refused).contains("no_loss does not hold"), "{}", out(&refused));
 }
 
 #[test]
@@ -101,6 +145,12 @@ fn a_name_that_the_configuration_lacks_is_2_and_told() {
         assert_eq!(code(&seen), 2, "{verb}: {}{}", out(&seen), err(&seen));
         assert!(err(&seen).contains("it has orders"), "{verb}: {}", err(&seen));
     }
+    let seen = run(
+        &[&["consume", "orders"][..], &BILLING].concat(),
+        &[("DATABASE_URL", AWAY)],
+    );
+    assert_eq!(code(&seen), 2, "{}{}", out(&seen), err(&seen));
+    assert!(err(&seen).contains("it has billing"), "{}", err(&seen));
 }
 
 #[test]
