@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use twinbox::broker::{DedupeBy, Reads, SubscribeContext, backend};
 use twinbox::consumer::{Control, Engine, Limits, Outcome, Status, Wanted, run};
 use twinbox::contract::{Attempt, Boxed, Start, StreamName, Subscriber};
-use twinbox::delivery::{OnReject, RestPolicy, Route, Router, Template, TemplateUse};
+use twinbox::delivery::{RestPolicy, Route, Router, Template, TemplateUse};
 use twinbox::flow;
 use twinbox::message::Message;
 use twinbox::postgres::transaction::tokio_postgres::Transaction;
@@ -41,6 +41,7 @@ const ADD: &str = "insert into public.total as t (customer, cents) values ($1, $
     on conflict (customer) do update set cents = t.cents + excluded.cents";
 
 /// The effect. Everything that goes through the transaction is durable together with the event's inbox row, or not at all.
+#[expect(clippy::needless_pass_by_value, reason = "the shape of an Effect")]
 fn add<'a>(
     transaction: &'a Transaction<'_>,
     message: &'a Message,
@@ -71,7 +72,7 @@ fn add<'a>(
 async fn main() -> Result<(), Box<dyn Error>> {
     let target = Target::parse(&variable("DATABASE_URL")?, &TlsConfig::default())?;
     let pool = Connector::fixed(target, Session::consumer(NAME)).pool(8)?;
-    pool.get().await?.batch_execute(TABLE).await?;
+    Box::pin(pool.get()).await?.batch_execute(TABLE).await?;
     let (wanted, asked) = watch::channel(Wanted::Consume);
     let (tell, _status) = watch::channel(Status::default());
     let control = Control {
@@ -145,7 +146,7 @@ fn settings(stream: &StreamName) -> flow::Settings {
             rest_max: Duration::from_secs(600),
             attempts_max: 12,
         },
-        on_reject: OnReject::Park,
+        on_reject: flow::OnReject::Park,
         router: Router::new(Route::new(
             vec![literal(&stream.topic), literal(&partition)],
             literal("{aggregateid}"),
