@@ -21,8 +21,6 @@ use crate::postgres::function::{FunctionName, FunctionOptions, FunctionProcessor
 use crate::postgres::{Connector, InboxOptions, PostgresInbox, Schema, Session};
 use crate::telemetry::{ConsumerMeters, Pulse};
 
-/// A transaction of effects may wait 10 s for a lock and run for 30 s.
-const SQL_CALL: Duration = Duration::from_secs(40);
 /// What is beside the application's own time in a call: the question to the inbox before it, and the record after it.
 const AROUND_A_CALL: Duration = Duration::from_secs(5);
 
@@ -244,11 +242,12 @@ impl Consuming<'_> {
         })
     }
 
-    /// The longest that a call may take.
+    /// The longest that a call may take whose effect no fence and no inbox row keeps out: what a successor waits for after a
+    /// death. An effect that commits with its inbox row needs no wait.
     fn call(&self) -> Duration {
         match &self.consumer.handler {
-            HandlerConfig::Sql(_) => SQL_CALL,
-            HandlerConfig::Http(http) => http.timeout.get() + AROUND_A_CALL,
+            HandlerConfig::Http(http) if http.dedupe == Dedupe::Claim => http.timeout.get() + AROUND_A_CALL,
+            HandlerConfig::Http(_) | HandlerConfig::Sql(_) => Duration::ZERO,
         }
     }
 

@@ -55,7 +55,8 @@ pub struct Engine {
     pub start: Start,
     /// What all streams may hold together.
     pub limits: Limits,
-    /// The longest that a call may take: how long a successor waits for a dead owner's claim.
+    /// How long a call may take whose effect nothing keeps out once its owner is fenced: what a successor waits for after a
+    /// death.
     pub call: Duration,
     /// Whether its loops turn.
     pub pulse: Pulse,

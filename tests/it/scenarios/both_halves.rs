@@ -172,6 +172,8 @@ impl<'a> Group<'a> {
                 self.members[at] = stage.consumer(&self.config, &[]);
             }
             1 => {
+                // One that has only just been started does not listen to signals yet.
+                self.members[at].admin().await;
                 let (end, took) = self.members[at].terminate(PATIENCE).await;
                 println!("{}: ended in {took:?}", stage.name);
                 assert_eq!(end, "exit 0", "{}", self.members[at].words());

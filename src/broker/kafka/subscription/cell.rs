@@ -157,17 +157,6 @@ impl Cell {
         fetched
     }
 
-    /// Somebody else has it, though the group has not said so yet: nothing is delivered or told any more.
-    pub(super) fn fence(&self) {
-        let mut state = self.state();
-        state.hold = Hold::Lost;
-        state.held = None;
-        drop(state);
-        self.changed();
-        self.arrived.notify_one();
-        self.told.notify_waiters();
-    }
-
     /// Is fetched from that offset on.
     pub(super) fn begin(&self, offset: i64, high: i64, queue: PartitionQueue<Ear>) {
         let mut state = self.state();

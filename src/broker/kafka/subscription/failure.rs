@@ -56,14 +56,6 @@ pub(super) fn lost_place(code: Code) -> bool {
     )
 }
 
-/// Whether a commit was refused because the assignment is over.
-pub(super) fn is_over(code: Code) -> bool {
-    matches!(
-        code,
-        Code::UnknownMemberId | Code::IllegalGeneration | Code::FencedMemberEpoch | Code::FencedInstanceId
-    )
-}
-
 /// The failure of the whole subscription.
 pub(super) fn subscription(code: Code, (group, topics): (&str, &str), reason: &str) -> Failure {
     let what = match code {

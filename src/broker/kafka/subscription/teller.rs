@@ -1,7 +1,7 @@
 //! The thread that tells the broker what is settled, once a second, and at once when somebody waits for it.
 //!
-//! Promises: only marks of streams that are ours; a mark counts as told when the broker has said so; an assignment that the
-//! broker calls over is lost from then on.
+//! Promises: only marks of streams that are ours; a mark counts as told when the broker has said so, and is told again until
+//! then.
 //!
 //! # Why a thread
 //!
@@ -20,7 +20,6 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::board::Board;
 use super::cell::Cell;
 use super::ear::Client;
-use super::failure;
 
 /// How often marks are told.
 const EVERY: Duration = Duration::from_secs(1);
@@ -60,11 +59,8 @@ fn tell(client: &Client, marks: &[(Arc<Cell>, i64)]) {
     for (cell, mark) in marks {
         match code {
             None => cell.committed(*mark),
-            // librdkafka still fetches it: it is given up with the revocation that follows.
-            Some(code) if failure::is_over(code) => {
-                tracing::info!(stream = %cell.name, ?code, "the assignment is over");
-                cell.fence();
-            }
+            // Also where the generation is over: a cooperative rebalance goes on, and may leave the partition here. What is lost
+            // comes as a revocation.
             Some(code) => tracing::debug!(stream = %cell.name, ?code, "a mark is told again"),
         }
     }
