@@ -62,6 +62,17 @@ pub const EFFECT_POINTS: &[(&str, &str)] = &[
     ("KC16", "effect.part_committed"),
 ];
 
+/// The crash points of a call over HTTP: `claim` has KC17 to KC20, `verify` KC17, KC18 and KC21 to KC23.
+pub const CALL_POINTS: &[(&str, &str)] = &[
+    ("KC17", "ids.asked"),
+    ("KC18", "call.sent"),
+    ("KC19", "call.answered"),
+    ("KC20", "ids.recorded"),
+    ("KC21", "call.unverified"),
+    ("KC22", "row.unseen"),
+    ("KC23", "row.verified"),
+];
+
 #[cfg(feature = "faults")]
 mod armed {
     use std::io::Write as _;

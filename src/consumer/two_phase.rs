@@ -129,6 +129,7 @@ impl TwoPhase {
                 keep(said, &pass, &done);
                 crate::point!("call.answered");
                 let answers = recorded(records, said, &pass, &done).await;
+                crate::point!("ids.recorded");
                 pass.fill(&done, &answers);
             }
             Second::Look { statement } => {
@@ -137,7 +138,6 @@ impl TwoPhase {
                 pass.fill(&done, &answers);
             }
         }
-        crate::point!("ids.recorded");
         pass.finish()
     }
 

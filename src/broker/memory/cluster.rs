@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::groups::Group;
 use crate::contract::Outbound;
 use crate::delivery::FailureKind;
 
@@ -30,6 +31,7 @@ pub struct Cluster {
 #[derive(Debug, Default)]
 struct Inner {
     topics: BTreeMap<String, Topic>,
+    groups: BTreeMap<String, Group>,
     script: Vec<Scripted>,
     creates: bool,
     down: bool,
@@ -182,10 +184,37 @@ impl Cluster {
     }
 
     /// Appends a message.
-    pub(super) fn store(&self, topic: &str, record: Record) {
+    pub fn store(&self, topic: &str, record: Record) {
         if let Some(topic) = self.inner().topics.get_mut(topic) {
             topic.records.push(record);
         }
+        self.change();
+    }
+
+    /// What a group has committed of a topic.
+    #[must_use]
+    pub fn committed(&self, group: &str, topic: &str) -> Option<i64> {
+        self.group(group, |group| group.committed(topic))
+    }
+
+    /// Works on a group, under the lock.
+    pub(super) fn group<T>(&self, name: &str, work: impl FnOnce(&mut Group) -> T) -> T {
+        work(self.inner().groups.entry(name.to_owned()).or_default())
+    }
+
+    /// How many messages a topic has taken.
+    pub(super) fn end(&self, topic: &str) -> usize {
+        self.inner().topics.get(topic).map_or(0, |topic| topic.records.len())
+    }
+
+    /// At most `most` messages of a topic from a place on.
+    pub(super) fn slice(&self, topic: &str, from: usize, most: usize) -> Vec<Record> {
+        let inner = self.inner();
+        let records = inner
+            .topics
+            .get(topic)
+            .map(|topic| topic.records.iter().skip(from).take(most));
+        records.into_iter().flatten().cloned().collect()
     }
 
     /// The fault that is due for a message, counted.
@@ -202,7 +231,8 @@ impl Cluster {
         Some(due.fault.clone())
     }
 
-    fn change(&self) {
+    /// Wakes whoever waits.
+    pub(super) fn change(&self) {
         self.changed.send_modify(|version| *version += 1);
     }
 

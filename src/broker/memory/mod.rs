@@ -6,15 +6,20 @@
 
 mod cluster;
 pub mod config;
+mod groups;
 mod publisher;
+mod subscription;
 
 use std::sync::Arc;
 
 pub use cluster::{Cluster, Fault, Record, When};
 pub use publisher::MemoryBroker;
+pub use subscription::MemorySubscriber;
 
-use crate::broker::Backend;
-use crate::delivery::{Capabilities, Order};
+use crate::broker::{Backend, SubscribeContext};
+use crate::contract::Subscriber;
+use crate::delivery::{Capabilities, Failure, FailureKind, Order};
+use crate::setting::Settings;
 
 /// The memory broker's line in the table of brokers.
 pub const BACKEND: Backend = Backend {
@@ -30,5 +35,18 @@ pub const BACKEND: Backend = Backend {
         let cluster = Cluster::named(&context.name);
         Ok(Arc::new(MemoryBroker::new(cluster, &context)))
     },
-    subscribe: None,
+    subscribe: Some(subscribe),
 };
+
+fn subscribe(settings: &Settings, context: SubscribeContext) -> Result<Arc<dyn Subscriber>, Failure> {
+    let config: config::MemoryConsumeConfig = settings
+        .read()
+        .map_err(|error| Failure::new(FailureKind::Destination, "Settings", error.to_string()))?;
+    let name = if config.cluster.is_empty() {
+        &context.name
+    } else {
+        &config.cluster
+    };
+    let cluster = Cluster::named(name);
+    Ok(Arc::new(MemorySubscriber::new(cluster, config, context)))
+}

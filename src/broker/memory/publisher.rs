@@ -103,14 +103,7 @@ impl Broker for MemoryBroker {
     }
 
     fn findings(&self, _: Vec<Destination>) -> Boxed<'_, Vec<Finding>> {
-        let finding = Finding {
-            id: "MEMORY-VOLATILE",
-            grade: Grade::Warn,
-            observed: "the broker lives inside this process".into(),
-            expected: "a broker that outlives it; what this one took is gone when the process ends".into(),
-            fix: "to: { kafka: { brokers: [\"kafka:9092\"] } }".into(),
-        };
-        Box::pin(std::future::ready(vec![finding]))
+        Box::pin(std::future::ready(vec![volatile()]))
     }
 }
 
@@ -357,8 +350,19 @@ fn unsent(ticket: Ticket) -> Answer {
     }
 }
 
-/// Only slow answers need a clock.
+/// What is to be said of any memory broker.
+pub(super) fn volatile() -> Finding {
+    Finding {
+        id: "MEMORY-VOLATILE",
+        grade: Grade::Warn,
+        observed: "the broker lives inside this process".into(),
+        expected: "a broker that outlives it; what this one took is gone when the process ends".into(),
+        fix: "to: { kafka: { brokers: [\"kafka:9092\"] } }".into(),
+    }
+}
+
+/// Only slow answers and hand-overs need a clock.
 #[expect(clippy::disallowed_methods, reason = "this is where the clock enters")]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 mod encryption;
 mod limits;
 mod outages;
+mod reading;
 mod rights;
 mod subscription;
 mod topics;

@@ -75,3 +75,4 @@ mod runs_of_many {
 }
 
 mod faults;
+mod subscription;

@@ -5,5 +5,5 @@ mod kafka;
 mod memory;
 mod postgres_cursor;
 mod postgres_function;
-mod postgres_ground;
+pub(crate) mod postgres_ground;
 mod postgres_inbox;

@@ -7,6 +7,7 @@ mod backlog;
 mod bad_rows;
 mod both_halves;
 mod config_check_five;
+mod consumer_drain;
 mod consumer_thin_path;
 #[cfg(feature = "faults")]
 mod crash_points;
@@ -15,6 +16,7 @@ mod doctor;
 mod drain;
 mod golden_debezium;
 mod http_replies;
+mod http_toy;
 mod idle;
 mod incidents;
 mod last_window;

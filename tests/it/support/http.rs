@@ -27,20 +27,29 @@ impl Answer {
 /// # Errors
 /// What went wrong on the way, as text for a poll.
 pub(crate) async fn get(address: &str, path: &str) -> Result<Answer, String> {
-    request(address, "GET", path).await
+    request(address, ("GET", path), "").await
 }
 
 /// # Errors
 /// What went wrong on the way, as text for a poll.
 pub(crate) async fn post(address: &str, path: &str) -> Result<Answer, String> {
-    request(address, "POST", path).await
+    request(address, ("POST", path), "").await
 }
 
-async fn request(address: &str, method: &str, path: &str) -> Result<Answer, String> {
+/// With the admin port's token.
+///
+/// # Errors
+/// What went wrong on the way, as text for a poll.
+pub(crate) async fn post_as(address: &str, path: &str, token: &str) -> Result<Answer, String> {
+    let header = format!("authorization: Bearer {token}\r\n");
+    request(address, ("POST", path), &header).await
+}
+
+async fn request(address: &str, (method, path): (&str, &str), header: &str) -> Result<Answer, String> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\naccept: */*\r\nconnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\naccept: */*\r\n{header}connection: close\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await?;
         let mut answer = Vec::new();

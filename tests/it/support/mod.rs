@@ -16,4 +16,5 @@ pub(crate) mod proxy;
 pub(crate) mod relay;
 pub(crate) mod servers;
 pub(crate) mod stage;
+pub(crate) mod toy;
 pub(crate) mod wait;

@@ -28,26 +28,26 @@ pub(super) fn run(board: &Arc<Board>, client: &Weak<Client>, bell: &Receiver<()>
         let Some(client) = client.upgrade().filter(|_| !board.leaves()) else {
             return;
         };
-        look(board, &client);
+        let well = look(board, &client);
         drop(client);
-        let wait = if board.is_up() { EVERY } else { EVERY_AWAY };
+        let wait = if well && board.is_up() { EVERY } else { EVERY_AWAY };
         if bell.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected) {
             return;
         }
     }
 }
 
-fn look(board: &Arc<Board>, client: &Client) {
+/// Answers whether all is well.
+fn look(board: &Arc<Board>, client: &Client) -> bool {
     let mut well = true;
     for topic in &board.topics {
         if board.leaves() {
-            return;
+            return false;
         }
-        match count(client, topic) {
-            Ok(Some(partitions)) => turned(board, topic, board.saw(topic, Some(partitions))),
+        match learn(board, client, topic) {
+            Ok(Some(_)) => {}
             Ok(None) => {
                 well = false;
-                board.saw(topic, None);
                 let reason = format!("the cluster knows no topic {topic}");
                 board.error(Code::UnknownTopicOrPartition, &reason);
             }
@@ -60,7 +60,7 @@ fn look(board: &Arc<Board>, client: &Client) {
             }
             Err(code) => {
                 board.away(away(code, &format!("no metadata of the topic {topic}")), false);
-                return;
+                return false;
             }
         }
     }
@@ -68,6 +68,14 @@ fn look(board: &Arc<Board>, client: &Client) {
         board.up();
     }
     ends(board, client);
+    well
+}
+
+/// How many partitions a topic has now, compared with what was known; none when there is no such topic.
+pub(super) fn learn(board: &Board, client: &Client, topic: &str) -> Result<Option<i32>, Code> {
+    let seen = count(client, topic)?;
+    turned(board, topic, board.saw(topic, seen));
+    Ok(seen)
 }
 
 /// Where the logs end: how far each stream is behind, and whether it has read beyond its end.
@@ -85,7 +93,7 @@ fn ends(board: &Arc<Board>, client: &Client) {
     }
 }
 
-fn turned(board: &Arc<Board>, topic: &str, turn: Turn) {
+fn turned(board: &Board, topic: &str, turn: Turn) {
     match turn {
         Turn::Same => {}
         Turn::Grown { from, to } => {
@@ -108,7 +116,7 @@ fn turned(board: &Arc<Board>, topic: &str, turn: Turn) {
 }
 
 /// The number of a topic's partitions; none when there is no such topic.
-pub(super) fn count(client: &Client, topic: &str) -> Result<Option<i32>, Code> {
+fn count(client: &Client, topic: &str) -> Result<Option<i32>, Code> {
     let metadata = client
         .fetch_metadata(Some(topic), PATIENCE)
         .map_err(|error| error.rdkafka_error_code().unwrap_or(Code::Unknown))?;

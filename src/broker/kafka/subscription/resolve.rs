@@ -68,7 +68,8 @@ fn is_added(board: &Board, client: &Client, cell: &Cell) -> Result<bool, StreamE
         return Ok(true);
     }
     let topic = &cell.name.topic;
-    let count = lookout::count(client, topic)
+    // Noted here as well: what is added later is known by it, however soon that is.
+    let count = lookout::learn(board, client, topic)
         .map_err(|code| away(cell, code))?
         .unwrap_or_default();
     let mut list = TopicPartitionList::new();
