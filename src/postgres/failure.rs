@@ -186,7 +186,7 @@ fn advice(error: &DbError) -> Option<String> {
         }
         "42501" => {
             "this role lacks a right: run `twinbox migrate --roles` as the owner, then `grant twinbox_relay to` it \
-             (twinbox_app for a writer, twinbox_operator for a person)"
+             (twinbox_consumer for a consumer, twinbox_app for a writer, twinbox_operator for a person)"
         }
         "28P01" => "the password is wrong, or has been changed: check the secret behind `database.url`",
         "28000" => {

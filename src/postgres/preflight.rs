@@ -1,4 +1,4 @@
-//! What is wrong with the database before a relay starts: the findings of `doctor`, and what keeps a relay from leading.
+//! What is wrong with the database before a relay or a consumer starts: the findings of `doctor`, and what keeps a relay from leading.
 //!
 //! Promises: changes nothing; a role without any right on our tables can ask all of it, because only catalogues are read;
 //! what cannot be asked is *skip*, never *ok*.
@@ -8,6 +8,7 @@
 //! Sequences that hand out blocks (cache, increment) give old numbers to late rows: the order of a key is lost although
 //! every statement is right. ORMs like to alter them.
 
+mod inbox;
 mod partitions;
 mod rules;
 mod waiting;
@@ -22,6 +23,7 @@ use super::failure::Failure;
 use super::identifier::{Schema, TableName};
 use super::migrate::{self, Options, Part, Standing};
 use crate::contract::{Finding, Grade};
+pub use inbox::inbox;
 use partitions::Partitions;
 use rules::{Column, Grants, Server, Table, Writer};
 pub use waiting::{Waiting, WaitingError, waiting};
@@ -56,21 +58,6 @@ pub async fn findings(connector: &Connector, wanted: &Wanted) -> Vec<Finding> {
             .await
             .unwrap_or_else(|failure| vec![unasked(&failure)]),
     );
-    found
-}
-
-/// Connects and looks at what a consumer needs: its tables, and the server.
-pub async fn inbox(connector: &Connector, schema: &Schema) -> Vec<Finding> {
-    let mut direct = match connector.direct().await {
-        Ok(direct) => direct,
-        Err(error) => return vec![unconnected(&error)],
-    };
-    let mut found = rules::connection(direct.mode(), direct.pooled());
-    found.push(migrations(direct.client_mut(), (schema, Part::Inbox)).await);
-    match direct.client().query_one(SERVER, &[]).await {
-        Ok(row) => found.extend(Server::read(&row).findings()),
-        Err(error) => found.push(unasked(&error.into())),
-    }
     found
 }
 
@@ -109,7 +96,7 @@ pub async fn tables(client: &Client, wanted: &Wanted) -> Result<Vec<Finding>, Fa
 async fn look(direct: &mut Direct, wanted: &Wanted) -> Result<Vec<Finding>, Failure> {
     let schema = &wanted.schema;
     let mut found = tables(direct.client(), wanted).await?;
-    found.push(migrations(direct.client_mut(), (schema, Part::Outbox)).await);
+    found.push(migrations(direct.client_mut(), schema, Part::Outbox).await);
     found.extend(
         adopt::adopted(direct.client(), schema)
             .await?
@@ -119,7 +106,7 @@ async fn look(direct: &mut Direct, wanted: &Wanted) -> Result<Vec<Finding>, Fail
     Ok(found)
 }
 
-async fn migrations(client: &mut Client, (schema, part): (&Schema, Part)) -> Finding {
+async fn migrations(client: &mut Client, schema: &Schema, part: Part) -> Finding {
     let options = Options {
         only: Some(part),
         ..Options::new(schema.clone())

@@ -138,7 +138,8 @@ impl<'a> Group<'a> {
                     "options": { "session.timeout.ms": "6000" } } },
                 "handler": { "sql": { "function": effects::FUNCTION } },
                 "limits": { "in_flight": 500 },
-                "retry": { "first": "20ms", "max": "1s" },
+                // Long enough that something is always read and not done: what is settled too early then shows.
+                "retry": { "first": "2s", "max": "3s" },
             } } }),
         );
         let members = (0..2).map(|_| stage.consumer(&config, &[])).collect();

@@ -5,9 +5,10 @@ use std::time::Duration;
 use twinbox::contract::{Outbound, Processed, Processor as _, Work};
 use twinbox::delivery::FailureKind;
 
-use super::rig::{Rig, function};
+use super::rig::{CONSUMER, Rig, function, pool};
 use crate::conformance::processor::{Workplace as _, delivery, process};
 use crate::support::postgres::{Login, connect};
+use crate::support::proxy::Proxy;
 use crate::support::wait::{PATIENCE, ensure, until};
 
 /// Backends of the consumer that wait for a lock.
@@ -151,4 +152,66 @@ async fn a_database_that_goes_away_burns_nothing_and_is_gone_on_with() {
     tokio::time::timeout(Duration::from_secs(10), rig.end())
         .await
         .expect("nothing hangs");
+}
+
+/// The application's effect, and a COMMIT that takes a while.
+const SLOW_COMMIT: &str = "create function billing.nap() returns trigger language plpgsql as $$
+        begin perform pg_sleep(2); return null; end $$;
+    create constraint trigger nap after insert on billing.effect deferrable initially deferred for each row
+        execute function billing.nap()";
+/// Backends of the consumer that commit.
+const COMMITTING: &str = "select count(*) from pg_stat_activity
+    where datname = current_database() and usename = 'it_consumer' and wait_event = 'PgSleep' and query ilike 'commit'";
+
+#[tokio::test]
+async fn kc10_a_commit_without_an_answer_is_looked_up_in_the_inbox() {
+    let Some(rig) = Rig::new("kc10_a_commit_without_an_answer_is_looked_up").await else {
+        return;
+    };
+    rig.run(SLOW_COMMIT).await;
+    let proxy = Proxy::to(rig.database.port()).await;
+    let pool = pool(&rig.database.url_at(proxy.port, "it_consumer:it"));
+    let processor = function(&pool, "billing.on_event");
+    let work = |n: u64| Work {
+        fence: rig.fence(),
+        mark: None,
+        messages: vec![delivery(n, Some("a"), "made")],
+    };
+    let committing = async || {
+        until("it commits", PATIENCE, async || {
+            let count = rig.value::<i64>(COMMITTING).await;
+            ensure(count > 0, || "nobody commits".to_owned())
+        })
+        .await;
+    };
+    // The answer is lost, the commit is not.
+    let (answers, ()) = tokio::join!(processor.process(work(1)), async {
+        committing().await;
+        proxy.hold();
+        until("it is durable", PATIENCE, async || {
+            let count = rig.count().await;
+            ensure(count == 1, || "no effect".to_owned())
+        })
+        .await;
+        proxy.cut();
+        proxy.heal();
+    });
+    assert_eq!(answers, [Processed::Done]);
+    // The server is still at it: nobody says done, and the next attempt waits for it.
+    let unheard = work(2);
+    let (answers, ()) = tokio::join!(processor.process(unheard.clone()), async {
+        committing().await;
+        proxy.cut();
+    });
+    let [Processed::Failed(failure)] = &answers[..] else {
+        panic!("{CONSUMER} said more than it can know: {answers:?}");
+    };
+    assert_eq!(
+        (failure.kind, &*failure.code),
+        (FailureKind::Unreachable, "commit_unknown")
+    );
+    assert_eq!(processor.process(unheard).await, [Processed::Duplicate]);
+    assert_eq!(rig.count().await, 2);
+    pool.close();
+    rig.end().await;
 }

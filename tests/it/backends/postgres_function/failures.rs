@@ -122,7 +122,7 @@ async fn a_payload_that_does_not_fit_fails_alone_with_a_sentence() {
     for (payload, expected) in cases {
         let mut messages = batch(7, 99, "");
         messages[3] = changed(&messages[3], |content| {
-            content.body = Body::Bytes(payload.to_vec().into())
+            content.body = Body::Bytes(payload.to_vec().into());
         });
         let answers = rig.process(&messages).await;
         let failure = failure(&answers[3]);

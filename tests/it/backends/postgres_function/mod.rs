@@ -2,6 +2,8 @@
 
 mod conformance;
 mod contention;
+#[cfg(feature = "faults")]
+mod crashes;
 mod failures;
 mod once;
 mod rig;

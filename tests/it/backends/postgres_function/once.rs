@@ -52,10 +52,10 @@ async fn duplicates_within_a_batch_and_across_generations_are_not_called() {
     )
     .await;
     assert!(rig.value::<bool>("select rotated from twinbox.rotate_inbox()").await);
-    assert_eq!(rig.process(&[again.clone()]).await, [Processed::Duplicate]);
+    assert_eq!(rig.process(std::slice::from_ref(&again)).await, [Processed::Duplicate]);
     // A reprocessing is another event; dropped ones are not called (S4).
     let replayed = changed(&one, |content| content.replay = Some(1));
-    assert_eq!(rig.process(&[replayed.clone()]).await, [Processed::Done]);
+    assert_eq!(rig.process(std::slice::from_ref(&replayed)).await, [Processed::Done]);
     assert_eq!(rig.process(&[replayed]).await, [Processed::Duplicate]);
     let released = changed(&one, |content| content.replay = Some(0));
     assert_eq!(rig.process(&[released]).await, [Processed::Duplicate]);

@@ -173,7 +173,7 @@ pub(super) fn schema() -> Schema {
 
 pub(super) fn pool(url: &str) -> Pool {
     let target = Target::parse(url, &TlsConfig::default()).expect("a good URL");
-    Connector::fixed(target, Session::relay(CONSUMER))
+    Connector::fixed(target, Session::consumer(CONSUMER))
         .pool(4)
         .expect("a pool")
 }

@@ -1,9 +1,9 @@
 //! Generations of the inbox: `once`, the lock that batches and the rotation meet at, and who may.
 
 use tokio_postgres::Client;
-use twinbox::contract::{Identity, once_token};
+use twinbox::contract::{Grade, Identity, once_token};
 use twinbox::postgres::migrate::{self, Options, Part, Standing};
-use twinbox::postgres::{Direct, Session};
+use twinbox::postgres::{Direct, Session, preflight};
 
 use crate::backends::postgres_ground::scratch::{Scratch, options, refused, value};
 
@@ -263,6 +263,41 @@ async fn a_consumer_has_what_it_needs_and_no_more() {
         assert_eq!(refused(consumer.client(), statement).await, "42501", "{statement}");
     }
     drop(consumer);
+    let clean = format!("drop owned by {login}; drop role {login}");
+    owner.client().batch_execute(&clean).await.expect("dropped");
+    scratch.drop().await;
+}
+
+#[tokio::test]
+async fn preflight_says_what_a_consumer_lacks() {
+    let Some(scratch) = Scratch::new("preflight_says_what_a_consumer_lacks").await else {
+        return;
+    };
+    let failing = async |user: &str| {
+        let connector = scratch.connector(user, Session::consumer("billing"));
+        let mut found = preflight::inbox(&connector, &options().schema).await;
+        found.retain(|finding| finding.grade == Grade::Fail);
+        found
+    };
+    let owner = scratch.owner().await;
+    let login = format!("{}_bare", scratch.name);
+    let make = format!("create role {login} login");
+    owner.client().batch_execute(&make).await.expect("made");
+    let found = failing(&login).await;
+    let ids: Vec<&str> = found.iter().map(|finding| finding.id).collect();
+    assert_eq!(ids, ["PG-TABLE", "PG-MIGR"]);
+    assert!(found[0].observed.contains("consumer_position"), "{}", found[0].observed);
+    let owner = scratch.migrated(&only(true)).await;
+    // The ledger cannot be read either, which is no verdict.
+    let found = failing(&login).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    for word in ["insert on twinbox.inbox,", "execute on twinbox.rotate_inbox"] {
+        assert!(found[0].observed.contains(word), "{}", found[0].observed);
+    }
+    let grant = format!("grant twinbox_consumer to {login}");
+    owner.client().batch_execute(&grant).await.expect("granted");
+    let found = failing(&login).await;
+    assert!(found.is_empty(), "{found:?}");
     let clean = format!("drop owned by {login}; drop role {login}");
     owner.client().batch_execute(&clean).await.expect("dropped");
     scratch.drop().await;

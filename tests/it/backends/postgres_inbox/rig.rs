@@ -48,6 +48,11 @@ impl Rig {
         inbox(&self.database)
     }
 
+    /// Another session of the superuser.
+    pub(super) async fn also_owner(&self) -> Client {
+        self.database.owner().await
+    }
+
     pub(super) async fn run(&self, sql: &str) {
         let done = self.owner.batch_execute(sql).await;
         done.unwrap_or_else(|error| panic!("{sql}: {error:?}"));

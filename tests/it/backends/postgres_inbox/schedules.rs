@@ -4,6 +4,7 @@ use twinbox::contract::{Inbox, Known, StoreError};
 
 use super::rig::Rig;
 use crate::conformance::inbox::{Cellar, assume, identity, lane, message, park, parks, settled_but, stream};
+use crate::support::wait::{PATIENCE, ensure, until};
 
 /// Bumps in the wrong order: whoever still owns the partition bumps again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -105,5 +106,40 @@ async fn a_letter_holds_what_people_ask_for() {
         1
     );
     assert_eq!(rig.open_letters(&lane(0, "k")).await, 2);
+    rig.end().await;
+}
+
+/// A zombie's transaction has the row and is not over: whoever comes next waits for its end, and then knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s06_a_row_that_is_not_committed_yet_is_waited_for() {
+    let Some(rig) = Rig::new("s06_a_row_that_is_not_committed_yet_is_waited_for").await else {
+        return;
+    };
+    let held = assume(&rig, 0).await;
+    let id = identity(1).id;
+    let zombie = format!("insert into twinbox.inbox (generation, consumer, message_id) values (1, 'billing', '{id}')");
+    rig.run(&format!("begin; {zombie}")).await;
+    let record = rig.inbox().record(&held.fence, vec![identity(1)], Known::Dropped);
+    let look = rig.also_owner().await;
+    let waiting = until("it waits for the row", PATIENCE, async || {
+        let sql = "select count(*) from pg_locks l join pg_stat_activity a using (pid)
+            where not l.granted and a.datname = current_database()";
+        let count: i64 = look.query_one(sql, &[]).await.expect("counted").get(0);
+        ensure(count > 0, || "nobody waits".to_owned())
+    });
+    let ((), recorded) = tokio::join!(
+        async {
+            waiting.await;
+            rig.run("commit").await;
+        },
+        record
+    );
+    recorded.expect("recorded, it was there");
+    let state: String = look
+        .query_one("select string_agg(state, ' ') from twinbox.inbox", &[])
+        .await
+        .expect("one row")
+        .get(0);
+    assert_eq!(state, "done", "what is remembered stays as it is");
     rig.end().await;
 }
