@@ -54,18 +54,7 @@ async fn a_consumer_that_is_drained_by_http_stays_and_comes_back() {
     has_effects(&[before], &consumer).await;
 
     let address = consumer.admin().await;
-    let running = http::get(&address, "/drain").await.expect("answers");
-    assert_eq!((running.status, running.body.as_str()), (503, r#"{"state":"running"}"#));
-    assert_eq!(http::post(&address, "/drain").await.expect("answers").status, 202);
-    wait::until("it is drained", PATIENCE, || async {
-        let waited = http::get(&address, "/drain?wait=1s").await?;
-        wait::ensure(waited.status == 200, || format!("{waited:?}; {}", consumer.words()))
-    })
-    .await;
-    let status = http::get(&address, "/status").await.expect("answers");
-    let status = status.json().expect("JSON");
-    assert_eq!(status["consumers"][CONSUMER]["state"], "drained", "{status}");
-    assert_eq!(status["consumers"][CONSUMER]["in_flight"], 0, "{status}");
+    drain(&address, &consumer).await;
 
     // The relay goes on; what it sends has no effect before somebody says so.
     let tail = Tail::follow(&stage.kafka.brokers, &topics);
@@ -84,4 +73,20 @@ async fn a_consumer_that_is_drained_by_http_stays_and_comes_back() {
     has_effects(&[before, meanwhile], &consumer).await;
     assert_eq!(consumer.terminate(PATIENCE).await.0, "exit 0", "{}", consumer.words());
     assert_eq!(relay.terminate(PATIENCE).await.0, "exit 0");
+}
+
+/// Asks for a drain, and waits until it is told.
+async fn drain(address: &str, consumer: &crate::support::relay::Relay) {
+    let running = http::get(address, "/drain").await.expect("answers");
+    assert_eq!((running.status, running.body.as_str()), (503, r#"{"state":"running"}"#));
+    assert_eq!(http::post(address, "/drain").await.expect("answers").status, 202);
+    wait::until("it is drained", PATIENCE, || async {
+        let waited = http::get(address, "/drain?wait=1s").await?;
+        wait::ensure(waited.status == 200, || format!("{waited:?}; {}", consumer.words()))
+    })
+    .await;
+    let status = http::get(address, "/status").await.expect("answers");
+    let status = status.json().expect("JSON");
+    assert_eq!(status["consumers"][CONSUMER]["state"], "drained", "{status}");
+    assert_eq!(status["consumers"][CONSUMER]["in_flight"], 0, "{status}");
 }
