@@ -146,6 +146,7 @@ fn settings(stream: &StreamName) -> flow::Settings {
             rest_max: Duration::from_secs(600),
             attempts_max: 12,
         },
+        stall: None,
         on_reject: flow::OnReject::Park,
         router: Router::new(Route::new(
             vec![literal(&stream.topic), literal(&partition)],

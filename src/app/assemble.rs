@@ -154,6 +154,7 @@ impl Configured<'_> {
                 rest_max: retry.max.get(),
                 attempts_max: retry.attempts,
             },
+            stall: Some(STALL_DEFAULT),
             on_reject: match on_reject {
                 OnReject::Park => flow::OnReject::Park,
                 OnReject::DeadLetter => flow::OnReject::DeadLetter,

@@ -227,6 +227,7 @@ impl Consuming<'_> {
                 rest_max: consumer.retry.max.get(),
                 attempts_max: consumer.retry.attempts,
             },
+            stall: None,
             on_reject: match consumer.on_reject {
                 OnReject::Park => flow::OnReject::Park,
                 OnReject::DeadLetter => flow::OnReject::DeadLetter,

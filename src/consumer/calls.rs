@@ -22,6 +22,8 @@ pub(super) struct Ran {
     /// Those that had their effect for the first time.
     done: Vec<Message>,
     fenced: bool,
+    /// The handler was called, not the dead-letter destination.
+    own: bool,
 }
 
 /// A batch that waited for its claim, and its turn.
@@ -52,6 +54,7 @@ impl Term<'_> {
                     answers: vec![Answer { ticket, receipt }],
                     done: Vec::new(),
                     fenced: false,
+                    own: false,
                 }
             }));
         }
@@ -73,12 +76,13 @@ impl Term<'_> {
         let Some(highest) = batch.iter().map(offset).max() else {
             return;
         };
-        let Some(claim) = self.opening.care.needed(highest) else {
+        let Some(claim) = self.opening.care.needed(highest, now()) else {
             return self.call(batch, permit);
         };
         let (shared, fence) = (Arc::clone(self.shared), Arc::clone(&self.opening.fence));
+        let time = self.opening.care.time();
         self.signing = Some(Box::pin(async move {
-            let answer = shared.sign(&fence, claim).await;
+            let answer = shared.sign(&fence, claim, time).await;
             (answer.map(|()| claim), batch, permit)
         }));
     }
@@ -109,7 +113,7 @@ impl Term<'_> {
         let (answer, batch, permit) = signed;
         match answer {
             Ok(claim) => {
-                self.opening.care.signed(claim);
+                self.opening.care.signed(claim, now());
                 crate::point!("claim.moved");
                 self.call(batch, permit);
             }
@@ -141,7 +145,12 @@ impl Term<'_> {
                 let receipt = shared.receipt(processed);
                 answers.push(Answer { ticket, receipt });
             }
-            Ran { answers, done, fenced }
+            Ran {
+                answers,
+                done,
+                fenced,
+                own: true,
+            }
         }));
     }
 
@@ -159,10 +168,12 @@ impl Term<'_> {
             .answers
             .iter()
             .any(|answer| matches!(answer.receipt, Receipt::Failed(_)));
-        if let Some(since) = self.shared.last_success().filter(|_| failed) {
+        // What works at the handler says nothing of a dead-letter destination.
+        if let Some(since) = self.shared.last_success().filter(|_| failed && ran.own) {
             self.happened(Event::OthersFlow(since));
         }
-        if ran.answers.iter().any(|answer| answer.receipt == Receipt::Durable) {
+        // What was done before was not called for: it says nothing of the handler.
+        if !ran.done.is_empty() {
             self.shared.succeeded(now());
         }
         self.happened(Event::Answered(ran.answers));

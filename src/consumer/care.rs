@@ -4,6 +4,8 @@
 //! are in flight until what it had signed is behind; at a width of one every start is recorded, and only a crash while alone
 //! counts against a message.
 
+use std::time::{Duration, Instant};
+
 use crate::contract::Claim;
 
 /// Bits of the width that each death takes.
@@ -19,13 +21,17 @@ pub(super) struct Care {
     /// Care ends there.
     until: i64,
     alone: Option<(i64, u32)>,
+    /// How long a call may take that nothing keeps out once its owner is fenced.
+    call: Duration,
+    /// A call that begins later than that would outlast what was signed.
+    renew_at: Option<Instant>,
 }
 
 // === impl Care ===
 
 impl Care {
     /// After a clean hand-over (none), or after an owner that died with that claim.
-    pub(super) fn new(limit: usize, left: Option<Claim>) -> Self {
+    pub(super) fn new(limit: usize, left: Option<Claim>, call: Duration) -> Self {
         let left = left.unwrap_or_default();
         let cares = left.tried_to > 0;
         Self {
@@ -34,6 +40,8 @@ impl Care {
             care: if cares { left.care.saturating_add(1) } else { 0 },
             until: left.tried_to,
             alone: left.alone,
+            call,
+            renew_at: None,
         }
     }
 
@@ -55,7 +63,7 @@ impl Care {
     }
 
     /// What is to be signed before a message at that offset is called for; none when it is signed already.
-    pub(super) fn needed(&self, offset: i64) -> Option<Claim> {
+    pub(super) fn needed(&self, offset: i64, now: Instant) -> Option<Claim> {
         let alone = self.width() == Some(1) && offset < self.until;
         if alone {
             let times = self.deaths(offset) + 1;
@@ -66,17 +74,25 @@ impl Care {
             });
         }
         let width = self.width().unwrap_or(self.limit);
-        (offset >= self.tried_to).then(|| Claim {
+        let stale = self.renew_at.is_some_and(|at| at <= now);
+        (offset >= self.tried_to || stale).then(|| Claim {
             tried_to: self
                 .until
+                .max(self.tried_to)
                 .max(offset + 1 + i64::try_from(width).unwrap_or(i64::MAX / 2)),
             care: self.care,
             alone: None,
         })
     }
 
+    /// For how long a claim is signed: a call that begins just before it is renewed has its whole time.
+    pub(super) fn time(&self) -> Duration {
+        self.call * 2
+    }
+
     /// It was signed.
-    pub(super) fn signed(&mut self, claim: Claim) {
+    pub(super) fn signed(&mut self, claim: Claim, now: Instant) {
+        self.renew_at = (!self.call.is_zero()).then(|| now + self.call);
         self.tried_to = self.tried_to.max(claim.tried_to);
     }
 
@@ -90,25 +106,48 @@ impl Care {
 mod tests {
     use super::*;
 
+    #[expect(clippy::disallowed_methods, reason = "an instant can only be had from the clock")]
+    fn now() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
+    fn s23_what_was_signed_is_renewed_before_a_call_could_outlast_it() {
+        let (mut care, start) = (Care::new(100, None, Duration::from_secs(30)), now());
+        let claim = care.needed(0, start).unwrap();
+        care.signed(claim, start);
+        assert_eq!(care.time(), Duration::from_secs(60));
+        assert_eq!(care.needed(1, start + Duration::from_secs(29)), None);
+        let again = care
+            .needed(1, start + Duration::from_secs(30))
+            .expect("its call could last until the end");
+        assert!(again.tried_to >= claim.tried_to);
+        let fenced = Care::new(100, None, Duration::ZERO);
+        assert!(
+            fenced.renew_at.is_none(),
+            "where every effect is fenced there is nothing to wait for"
+        );
+    }
+
     fn died(tried_to: i64, care: u32, alone: Option<(i64, u32)>) -> Care {
-        Care::new(4_000, Some(Claim { tried_to, care, alone }))
+        Care::new(4_000, Some(Claim { tried_to, care, alone }), Duration::ZERO)
     }
 
     #[test]
     fn a_clean_hand_over_takes_no_care() {
-        let care = Care::new(4_000, None);
+        let care = Care::new(4_000, None, Duration::ZERO);
         assert_eq!(care.width(), None);
-        let claim = care.needed(10).expect("nothing is signed yet");
+        let claim = care.needed(10, now()).expect("nothing is signed yet");
         assert_eq!((claim.tried_to, claim.care, claim.alone), (4_011, 0, None));
     }
 
     #[test]
     fn what_is_signed_is_not_signed_again() {
-        let mut care = Care::new(100, None);
-        let claim = care.needed(0).unwrap();
-        care.signed(claim);
-        assert_eq!(care.needed(claim.tried_to - 1), None);
-        assert!(care.needed(claim.tried_to).is_some());
+        let mut care = Care::new(100, None, Duration::ZERO);
+        let claim = care.needed(0, now()).unwrap();
+        care.signed(claim, now());
+        assert_eq!(care.needed(claim.tried_to - 1, now()), None);
+        assert!(care.needed(claim.tried_to, now()).is_some());
     }
 
     #[test]
@@ -121,11 +160,11 @@ mod tests {
     #[test]
     fn s23_only_a_death_alone_counts() {
         let wide = died(50, 0, None);
-        assert_eq!(wide.needed(10).unwrap().alone, None);
+        assert_eq!(wide.needed(10, now()).unwrap().alone, None);
         let alone = died(50, 3, Some((10, 2)));
         assert_eq!((alone.deaths(10), alone.deaths(11)), (2, 0));
-        assert_eq!(alone.needed(10).unwrap().alone, Some((10, 3)));
-        assert_eq!(alone.needed(11).unwrap().alone, Some((11, 1)));
+        assert_eq!(alone.needed(10, now()).unwrap().alone, Some((10, 3)));
+        assert_eq!(alone.needed(11, now()).unwrap().alone, Some((11, 1)));
     }
 
     #[test]
@@ -140,9 +179,9 @@ mod tests {
     #[test]
     fn a_claim_of_the_dead_is_never_taken_back() {
         let mut care = died(5_000, 0, None);
-        let claim = care.needed(10).unwrap();
+        let claim = care.needed(10, now()).unwrap();
         assert_eq!(claim.tried_to, 5_000, "whoever dies next leaves all of it");
-        care.signed(claim);
-        assert_eq!(care.needed(11), None);
+        care.signed(claim, now());
+        assert_eq!(care.needed(11, now()), None);
     }
 }

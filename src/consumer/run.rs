@@ -292,10 +292,10 @@ impl Shared {
     }
 
     /// Signs a claim, however long the database is away.
-    pub(super) async fn sign(&self, fence: &Fence, claim: Claim) -> Result<(), StoreError> {
+    pub(super) async fn sign(&self, fence: &Fence, claim: Claim, time: Duration) -> Result<(), StoreError> {
         let mut failures = 0;
         loop {
-            match self.engine.inbox.claim(fence, claim, self.engine.call).await {
+            match self.engine.inbox.claim(fence, claim, time).await {
                 Err(StoreError::Away(failure)) => {
                     self.tell_failure(&failure);
                     failures += 1;

@@ -137,7 +137,7 @@ fn opening(shared: &Shared, assumed: Assumed) -> Opening {
     let settings = (shared.engine.settings)(&assumed.fence.stream);
     let attempts_max = settings.rest.attempts_max;
     Opening {
-        care: Care::new(settings.in_flight, assumed.claim),
+        care: Care::new(settings.in_flight, assumed.claim, shared.engine.call),
         state: State::new(settings, assumed.blocked),
         fence: assumed.fence,
         letters: assumed.letters,

@@ -224,6 +224,15 @@ impl State {
             Receipt::Failed(failure) => Some(Arc::clone(failure)),
             Receipt::Durable | Receipt::NotAttempted => None,
         });
+        if failure.is_none() && self.draining != Draining::No {
+            // It was not begun, and is not to be any more: no attempt is burnt (S39).
+            return Next::Rest {
+                cause: run.due.cause,
+                due: Some(Duration::ZERO),
+                attempts: run.attempts_before(),
+                failure: unanswered(),
+            };
+        }
         let failure = failure.unwrap_or_else(unanswered);
         let place = &mut self.places.all[run.place as usize];
         place.failing_lanes += 1;

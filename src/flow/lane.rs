@@ -29,9 +29,6 @@ pub(super) enum Standing {
     Gone,
 }
 
-/// No receipt for that long: the run's partition has no leader, or its answers are lost (S9).
-const STALL: Duration = Duration::from_secs(30);
-
 /// Most lanes hold a few messages at a time: so much room is kept for a slot's next lane, no more, or one busy key after
 /// another would leave every slot with a large buffer.
 const BUFFER_KEPT: usize = 16;
@@ -106,9 +103,11 @@ impl Lane {
     }
 
     /// Its run waits for answers longer than a healthy broker takes.
-    pub(super) fn is_stalled(&self, now: Instant) -> bool {
+    pub(super) fn is_stalled(&self, now: Instant, stall: Option<Duration>) -> bool {
         let handed_over = self.handed_over.filter(|_| !self.run.is_empty());
-        handed_over.is_some_and(|at| now.saturating_duration_since(at) >= STALL)
+        handed_over
+            .zip(stall)
+            .is_some_and(|(at, stall)| now.saturating_duration_since(at) >= stall)
     }
 
     /// Nothing of it is left in memory, and nothing about it is worth remembering.

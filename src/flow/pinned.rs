@@ -59,7 +59,9 @@ impl State {
             Standing::Flowing if place.rests_since.is_some() && lane.run.is_empty() => {
                 self.elsewhere_flows(bound_for, now).then_some(Cause::Destination)
             }
-            Standing::Flowing if lane.is_stalled(now) => self.others_flow(bound_for, now).then_some(Cause::Destination),
+            Standing::Flowing if lane.is_stalled(now, self.settings.stall) => {
+                self.others_flow(bound_for, now).then_some(Cause::Destination)
+            }
             Standing::Flowing | Standing::Storing | Standing::Blocked | Standing::Gone => None,
         }
     }

@@ -41,6 +41,9 @@ pub struct Settings {
     pub run_max: u32,
     /// How failures rest.
     pub rest: RestPolicy,
+    /// No answer for that long: the run's partition has no leader, or its answers are lost (S9). None where whoever takes a run
+    /// always answers; a long wait then says that it is slow, and nothing is stored for that.
+    pub stall: Option<Duration>,
     /// What a rejection does.
     pub on_reject: OnReject,
     /// Where messages go.

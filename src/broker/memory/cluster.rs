@@ -26,6 +26,8 @@ static NAMED: Mutex<BTreeMap<String, Cluster>> = Mutex::new(BTreeMap::new());
 pub struct Cluster {
     inner: Arc<Mutex<Inner>>,
     changed: watch::Sender<u64>,
+    /// Something was stored, or a group has moved; lets nothing held go on.
+    moved: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +96,7 @@ impl Cluster {
         Self {
             inner: Arc::default(),
             changed: watch::Sender::new(0),
+            moved: watch::Sender::new(0),
         }
     }
 
@@ -165,6 +168,11 @@ impl Cluster {
         self.changed.subscribe()
     }
 
+    /// Hears of what members of groups wait for.
+    pub(super) fn moves(&self) -> watch::Receiver<u64> {
+        self.moved.subscribe()
+    }
+
     /// Grows with every change.
     pub(super) fn version(&self) -> u64 {
         *self.changed.borrow()
@@ -188,7 +196,7 @@ impl Cluster {
         if let Some(topic) = self.inner().topics.get_mut(topic) {
             topic.records.push(record);
         }
-        self.change();
+        self.tell();
     }
 
     /// What a group has committed of a topic.
@@ -231,9 +239,15 @@ impl Cluster {
         Some(due.fault.clone())
     }
 
-    /// Wakes whoever waits.
-    pub(super) fn change(&self) {
+    /// Wakes publishers with held messages, and members.
+    fn change(&self) {
         self.changed.send_modify(|version| *version += 1);
+        self.tell();
+    }
+
+    /// Wakes members.
+    pub(super) fn tell(&self) {
+        self.moved.send_modify(|version| *version += 1);
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

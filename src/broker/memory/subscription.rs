@@ -125,7 +125,7 @@ impl MemorySubscription {
             .cluster
             .group(&self.desk.group, |group| (group.share(now()), group.news(self.member)));
         if changed {
-            self.desk.cluster.change();
+            self.desk.cluster.tell();
         }
         let streams = news.into_iter().map(|(topic, term)| self.stream(topic, term));
         let streams: Vec<_> = streams.collect();
@@ -149,7 +149,7 @@ impl MemorySubscription {
 impl Subscription for MemorySubscription {
     fn next(&self) -> Boxed<'_, Happening> {
         Box::pin(async {
-            let mut changes = self.desk.cluster.changes();
+            let mut changes = self.desk.cluster.moves();
             loop {
                 if let Some(happening) = self.look() {
                     return happening;
@@ -164,7 +164,7 @@ impl Subscription for MemorySubscription {
             self.desk
                 .cluster
                 .group(&self.desk.group, |group| group.leave(self.member));
-            self.desk.cluster.change();
+            self.desk.cluster.tell();
         })
     }
 }
@@ -174,7 +174,7 @@ impl Drop for MemorySubscription {
         self.desk
             .cluster
             .group(&self.desk.group, |group| group.leave(self.member));
-        self.desk.cluster.change();
+        self.desk.cluster.tell();
     }
 }
 
@@ -294,7 +294,7 @@ impl Stream for MemoryStream {
 
     fn next(&self, room: Room) -> Boxed<'_, Result<Page, StreamError>> {
         Box::pin(async move {
-            let mut changes = self.desk.cluster.changes();
+            let mut changes = self.desk.cluster.moves();
             loop {
                 if self.hold() == Hold::Lost {
                     return Err(StreamError::Lost);
@@ -329,7 +329,7 @@ impl Stream for MemoryStream {
 
     fn changed(&self) -> Boxed<'_, ()> {
         Box::pin(async {
-            let mut changes = self.desk.cluster.changes();
+            let mut changes = self.desk.cluster.moves();
             loop {
                 let hold = self.hold();
                 if std::mem::replace(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner), hold) != hold {
@@ -358,6 +358,6 @@ impl Drop for MemoryStream {
     fn drop(&mut self) {
         let claim = self.claim();
         self.desk.cluster.group(&self.desk.group, |group| group.release(claim));
-        self.desk.cluster.change();
+        self.desk.cluster.tell();
     }
 }

@@ -201,6 +201,7 @@ fn settings(stream: &StreamName, on_reject: OnReject, batch: usize) -> Settings 
             rest_max: Duration::from_millis(50),
             attempts_max: ATTEMPTS,
         },
+        stall: None,
         on_reject,
         router: Router::new(Route::new(
             vec![template(&stream.topic), template(&partition)],

@@ -29,6 +29,7 @@ impl Bench {
                 rest_max: Duration::from_secs(1),
                 attempts_max: 3,
             },
+            stall: None,
             on_reject: OnReject::Park,
             router: Router::new(Route::new(
                 vec![template("topic")],

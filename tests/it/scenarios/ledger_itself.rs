@@ -134,7 +134,7 @@ async fn prepare(stage: &Stage) -> (Workload, Vec<String>) {
     // The writers' role as `migrate --roles` makes it; it belongs to the cluster, others may have made it.
     let roles = "do $$ declare name text; begin \
         perform pg_advisory_xact_lock(8947); \
-        foreach name in array array['twinbox_app', 'twinbox_relay', 'twinbox_operator'] loop \
+        foreach name in array array['twinbox_app', 'twinbox_relay', 'twinbox_consumer', 'twinbox_operator'] loop \
           begin execute format('create role %I', name); exception when duplicate_object or unique_violation then null; end; \
         end loop; end $$; \
         grant usage on schema twinbox to twinbox_app; grant insert on twinbox.outbox to twinbox_app; \

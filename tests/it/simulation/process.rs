@@ -4,6 +4,7 @@
 //! of the letter store, one batch on its way to the client.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use twinbox::contract::{CloseRun, Outbound, Progress, Room, StoreRun};
 use twinbox::delivery::{LaneName, RestPolicy, Route, Router, Template, TemplateUse};
@@ -111,6 +112,7 @@ pub(super) fn settings(shape: &Shape) -> Settings {
             rest_max: shape.rest_max,
             attempts_max: shape.attempts_max,
         },
+        stall: Some(Duration::from_secs(30)),
         on_reject: shape.on_reject,
         router: router("{header:topic}"),
         dead_letter: (shape.on_reject == OnReject::DeadLetter).then(|| DeadLetter {
