@@ -24,7 +24,7 @@ use twinbox::postgres::transaction::tokio_postgres::Transaction;
 use twinbox::postgres::transaction::{EffectError, InlineOptions, InlineProcessor};
 use twinbox::postgres::{Connector, InboxOptions, Pool, PostgresInbox, Schema, Session, Target};
 use twinbox::setting::{Settings, TlsConfig};
-use twinbox::telemetry::Pulse;
+use twinbox::telemetry::{ConsumerSpans, Pulse};
 
 /// The consumer's identity: never changes, or everything is done once more.
 const NAME: &str = "billing";
@@ -122,6 +122,7 @@ fn engine(pool: Pool, subscriber: Arc<dyn Subscriber>) -> Result<Engine, Box<dyn
         start: Start::Earliest,
         limits: LIMITS,
         call: Duration::from_secs(30),
+        spans: ConsumerSpans::silent(),
         pulse: Pulse::default(),
     })
 }

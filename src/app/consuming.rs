@@ -19,7 +19,7 @@ use crate::handler::HttpHandler;
 use crate::handler::config::{Dedupe, HttpConfig};
 use crate::postgres::function::{FunctionName, FunctionOptions, FunctionProcessor};
 use crate::postgres::{Connector, InboxOptions, PostgresInbox, Schema, Session};
-use crate::telemetry::{ConsumerMeters, Pulse};
+use crate::telemetry::{ConsumerMeters, ConsumerSpans, Pulse};
 
 /// What is beside the application's own time in a call: the question to the inbox before it, and the record after it.
 const AROUND_A_CALL: Duration = Duration::from_secs(5);
@@ -63,7 +63,12 @@ pub fn engines(
             environment,
         };
         let system = consumer.from.backend().config.name;
-        consuming.engine(ConsumerMeters::new(&exports.meter(), name, system))
+        let meters = ConsumerMeters::new(&exports.meter(), name, system);
+        let spans = ConsumerSpans::new(exports.tracer(), name, (system, consumer.group(name)));
+        Ok(Engine {
+            spans,
+            ..consuming.engine(meters)?
+        })
     });
     engines.collect()
 }
@@ -71,7 +76,7 @@ pub fn engines(
 // === impl Consuming ===
 
 impl Consuming<'_> {
-    /// Its engine.
+    /// Its engine, without spans.
     ///
     /// # Errors
     /// A sentence, when the configuration cannot be used or does not keep what it requires.
@@ -94,6 +99,7 @@ impl Consuming<'_> {
                 bytes: self.bytes(),
             },
             call: self.call(),
+            spans: ConsumerSpans::silent(),
             pulse: Pulse::default(),
         })
     }

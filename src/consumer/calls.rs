@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use opentelemetry::trace::SpanContext;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::run::Shared;
@@ -15,6 +16,7 @@ use crate::delivery::{Failure, FailureKind};
 use crate::flow::Event;
 use crate::flow::clock::now;
 use crate::message::Message;
+use crate::telemetry::{Processing, throughout, within};
 
 /// A batch that was called for.
 pub(super) struct Ran {
@@ -24,6 +26,8 @@ pub(super) struct Ran {
     fenced: bool,
     /// The handler was called, not the dead-letter destination.
     own: bool,
+    /// The span of what failed.
+    failed: Option<SpanContext>,
 }
 
 /// A batch that waited for its claim, and its turn.
@@ -55,6 +59,7 @@ impl Term<'_> {
                     done: Vec::new(),
                     fenced: false,
                     own: false,
+                    failed: None,
                 }
             }));
         }
@@ -121,7 +126,9 @@ impl Term<'_> {
         }
     }
 
-    fn call(&mut self, messages: Vec<Outbound>, permit: OwnedSemaphorePermit) {
+    fn call(&mut self, mut messages: Vec<Outbound>, permit: OwnedSemaphorePermit) {
+        let (spans, received) = (&self.shared.engine.spans, &self.received);
+        let span = spans.processing(self.stream.name(), &mut messages, |message| received.of(message));
         let work = Work {
             fence: Arc::clone(&self.opening.fence),
             mark: self.mark(),
@@ -133,8 +140,10 @@ impl Term<'_> {
             let called: Vec<_> = called
                 .map(|outbound| (outbound.ticket, outbound.message.clone()))
                 .collect();
-            let processed = shared.engine.processor.process(work).await;
+            let context = span.as_ref().map(Processing::context);
+            let processed = throughout(context, shared.engine.processor.process(work)).await;
             drop(permit);
+            let failed = span.and_then(|span| span.answered(&processed));
             debug_assert_eq!(called.len(), processed.len(), "one answer per message (Processor P1)");
             let fenced = processed.contains(&Processed::Fenced);
             let (mut answers, mut done) = (Vec::with_capacity(called.len()), Vec::new());
@@ -150,6 +159,7 @@ impl Term<'_> {
                 done,
                 fenced,
                 own: true,
+                failed,
             }
         }));
     }
@@ -176,7 +186,7 @@ impl Term<'_> {
         if !ran.done.is_empty() {
             self.shared.succeeded(now());
         }
-        self.happened(Event::Answered(ran.answers));
+        within(ran.failed, || self.happened(Event::Answered(ran.answers)));
         crate::point!("consumer.settled");
     }
 }

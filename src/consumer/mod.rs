@@ -23,6 +23,7 @@ mod status;
 mod stream;
 mod tell;
 mod term;
+mod traced;
 mod two_phase;
 mod witness;
 

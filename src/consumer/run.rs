@@ -28,7 +28,7 @@ use crate::contract::{
 use crate::delivery::Failure;
 use crate::flow::clock::{backoff, beating, now, wall_clock};
 use crate::flow::{LastError, Loss, Settings};
-use crate::telemetry::{Pulse, Running};
+use crate::telemetry::{ConsumerSpans, Pulse, Running};
 
 /// Waits between attempts to subscribe, and of claims that the database did not take.
 const AWAY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -58,6 +58,8 @@ pub struct Engine {
     /// How long a call may take whose effect nothing keeps out once its owner is fenced: what a successor waits for after a
     /// death.
     pub call: Duration,
+    /// What it does, for a collector.
+    pub spans: ConsumerSpans,
     /// Whether its loops turn.
     pub pulse: Pulse,
 }

@@ -16,6 +16,7 @@ use super::care::Care;
 use super::queue::Queue;
 use super::run::Shared;
 use super::tell::tell;
+use super::traced::Received;
 use super::witness::Witness;
 use crate::contract::{
     Boxed, Fate, Fence, Incident, LetterCounts, LetterStore, Page, Progress, Room, StoreError, Stream, StreamError,
@@ -98,6 +99,7 @@ pub(super) struct Term<'a> {
     pub(super) marking: Option<Boxed<'static, Result<i64, StoreError>>>,
     pub(super) census: Census,
     pub(super) witness: Witness,
+    pub(super) received: Received,
     pub(super) drain_until: Option<Instant>,
     pub(super) left: Option<Left>,
     pub(super) report_at: Instant,
@@ -126,6 +128,7 @@ pub(super) async fn work(
         marking: None,
         census: Census::new(Arc::clone(&opening.letters), now()),
         witness: Witness::default(),
+        received: Received::default(),
         drain_until: None,
         left: None,
         report_at: now(),
@@ -246,6 +249,8 @@ impl Term<'_> {
         match page {
             Ok(page) => {
                 self.fetch = None;
+                let at = (self.stream.name(), self.mark());
+                self.received.page(&self.shared.engine.spans, at, &page.messages);
                 self.happened(Event::Fetched(page));
                 crate::point!("consumer.fetched");
             }

@@ -92,6 +92,11 @@ pub(super) fn structured(call: &Call) -> Posted {
 pub(super) fn batch(calls: &[Call]) -> Posted {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(CONTENT_TYPE, BATCH);
+    // The context of the call is the same in all of them; a row's own stands in its document.
+    let context = calls.first().and_then(|call| traceparent(&call.attempt));
+    if let Some(Ok(context)) = context.map(HeaderValue::from_str) {
+        headers.insert(TRACEPARENT, context);
+    }
     let mut body = Vec::with_capacity(calls.iter().map(|call| 512 + call.message.cost()).sum());
     body.push(b'[');
     for (index, call) in calls.iter().enumerate() {

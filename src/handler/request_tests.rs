@@ -91,6 +91,13 @@ fn the_context_of_the_attempt_wins_and_the_events_own_stays_beside_it() {
     let posted = binary(&call);
     assert_eq!(text(&posted, "traceparent"), Some("00-aa-bb-01"));
     assert!(text(&posted, "ce-traceparent").expect("there").contains("4bf92f35"));
+    let posted = batch(std::slice::from_ref(&call));
+    assert_eq!(
+        text(&posted, "traceparent"),
+        Some("00-aa-bb-01"),
+        "of the whole request"
+    );
+    assert!(String::from_utf8_lossy(&posted.body).contains("4bf92f35"));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! Promises: never a key, an id, a payload or a secret as a label; nothing is recorded per message but its latency.
 
 mod consumer_meters;
+mod consumer_spans;
 mod meters;
 pub mod names;
 mod propagate;
@@ -11,7 +12,8 @@ mod pulse;
 mod spans;
 
 pub use consumer_meters::ConsumerMeters;
+pub use consumer_spans::{ConsumerSpans, Processing};
 pub use meters::Meters;
 pub use propagate::{LINKS_MAX, from_traceparent, to_traceparent};
 pub use pulse::{Pulse, Running};
-pub use spans::{Sending, Spans, within};
+pub use spans::{Sending, Spans, throughout, within};

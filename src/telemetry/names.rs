@@ -259,6 +259,10 @@ pub const DESTINATION: &str = "messaging.destination.name";
 pub const OPERATION_NAME: &str = "messaging.operation.name";
 /// The kind of operation in the conventions' words.
 pub const OPERATION_TYPE: &str = "messaging.operation.type";
+/// The group whose members share a topic's messages.
+pub const CONSUMER_GROUP: &str = "messaging.consumer.group.name";
+/// The event's id: on spans alone.
+pub const MESSAGE_ID: &str = "messaging.message.id";
 /// How many messages a batch had.
 pub const BATCH_COUNT: &str = "messaging.batch.message_count";
 /// What failed: the vendor's name for it.

@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use opentelemetry::context::FutureExt as _;
 use opentelemetry::global::{BoxedSpan, BoxedTracer};
 use opentelemetry::trace::{Span as _, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt as _, Tracer as _};
 use opentelemetry::{Context, KeyValue};
@@ -107,7 +108,7 @@ impl Recorder {
 }
 
 /// Says how many messages the span stands for, and links it to their traces.
-fn carry<'a>(span: &mut BoxedSpan, messages: impl IntoIterator<Item = &'a Message>) {
+pub(super) fn carry<'a>(span: &mut BoxedSpan, messages: impl IntoIterator<Item = &'a Message>) {
     let mut count = 0_i64;
     let counted = messages.into_iter().inspect(|_| count += 1);
     let links = linked(counted.map(|message| message.traceparent.as_deref()));
@@ -120,7 +121,7 @@ fn carry<'a>(span: &mut BoxedSpan, messages: impl IntoIterator<Item = &'a Messag
     }
 }
 
-fn fail(span: &mut BoxedSpan, code: &str) {
+pub(super) fn fail(span: &mut BoxedSpan, code: &str) {
     span.set_status(Status::error(code.to_owned()));
     span.set_attribute(KeyValue::new(names::ERROR_TYPE, code.to_owned()));
 }
@@ -144,4 +145,12 @@ impl Sending {
 pub fn within<T>(span: Option<SpanContext>, run: impl FnOnce() -> T) -> T {
     let _attached = span.map(|span| Context::new().with_remote_span_context(span).attach());
     run()
+}
+
+/// Awaits something as part of that span: log lines written meanwhile carry its ids.
+pub async fn throughout<F: Future>(span: Option<SpanContext>, run: F) -> F::Output {
+    match span {
+        Some(span) => run.with_context(Context::new().with_remote_span_context(span)).await,
+        None => run.await,
+    }
 }

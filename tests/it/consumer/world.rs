@@ -15,7 +15,7 @@ use twinbox::contract::{
 use twinbox::delivery::{Failure, FailureKind, RestPolicy, Route, Router, Template, TemplateUse};
 use twinbox::flow::{OnReject, Settings};
 use twinbox::message::{Body, Content, ContentType, Headers, Message, Origin, Position};
-use twinbox::telemetry::Pulse;
+use twinbox::telemetry::{ConsumerSpans, Pulse};
 use uuid::Uuid;
 
 use super::database::Database;
@@ -164,6 +164,7 @@ impl World {
                 bytes: 1 << 20,
             },
             call: Duration::from_secs(1),
+            spans: ConsumerSpans::silent(),
             pulse: Pulse::default(),
         };
         let control = Control {

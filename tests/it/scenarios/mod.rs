@@ -28,6 +28,7 @@ mod ledger_without_faults;
 #[cfg(feature = "faults")]
 mod liveness;
 mod one_rejected_key;
+mod one_trace;
 mod outages;
 mod take_over;
 mod thin_path;

@@ -11,6 +11,11 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: clos
 pub(crate) struct Span {
     pub name: String,
     pub trace: String,
+    pub id: String,
+    /// Empty = the trace begins with it.
+    pub parent: String,
+    /// 2 = server, 3 = client, 5 = consumer.
+    pub kind: u64,
     /// `(trace id, span id)` of each link.
     pub links: Vec<(String, String)>,
     /// Texts alone.
@@ -109,9 +114,13 @@ fn span(bytes: &[u8]) -> Span {
     let links = parts(bytes, 13).into_iter();
     let attributes = parts(bytes, 9).into_iter();
     let status = fields(one(bytes, 15)).into_iter().find(|(field, ..)| *field == 3);
+    let kind = fields(bytes).into_iter().find(|(field, ..)| *field == 6);
     Span {
         name: text(one(bytes, 5)),
         trace: hex(one(bytes, 1)),
+        id: hex(one(bytes, 2)),
+        parent: hex(one(bytes, 4)),
+        kind: kind.map_or(0, |(_, number, _)| number),
         links: links.map(|link| (hex(one(link, 1)), hex(one(link, 2)))).collect(),
         attributes: attributes
             .map(|attribute| (text(one(attribute, 1)), text(one(one(attribute, 2), 1))))

@@ -10,6 +10,7 @@ pub(crate) mod kafka;
 pub(crate) mod ledger;
 pub(crate) mod live;
 pub(crate) mod offsets;
+pub(crate) mod otelcol;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod proxy;
