@@ -378,7 +378,7 @@ impl Shared {
 
     pub(super) fn show_error(&self, kind: &str, message: &str) {
         self.status
-            .send_modify(|status| status.last_error = Some(last_error(kind, message)));
+            .send_modify(|status| status.last_error = Some(LastError::now(kind, message)));
     }
 
     pub(super) fn clear_error(&self) {
@@ -391,10 +391,8 @@ impl Shared {
     /// Says a failure when it is news, and keeps it where `/status` shows it.
     pub(super) fn tell_failure(&self, failure: &Failure) {
         self.status.send_modify(|status| {
-            let message = failure.to_string();
-            if status.last_error.as_ref().is_none_or(|last| last.message != message) {
-                tracing::warn!(consumer = self.engine.name, kind = failure.kind.as_str(), code = %failure.code, "{message}");
-                status.last_error = Some(last_error(failure.kind.as_str(), &message));
+            if LastError::keep(&mut status.last_error, failure) {
+                tracing::warn!(consumer = self.engine.name, kind = failure.kind.as_str(), code = %failure.code, "{failure}");
             }
             status.ready = false;
         });
@@ -403,7 +401,7 @@ impl Shared {
     /// Says an incident once (G8), and shows the stream that it stops.
     pub(super) fn tell_incident(&self, stream: &StreamName, incident: &Incident) {
         self.stream(stream, |status| {
-            status.stopped = Some(last_error(incident.kind, &incident.sentence));
+            status.stopped = Some(LastError::now(incident.kind, &incident.sentence));
         });
         self.tell(incident);
     }
@@ -416,31 +414,12 @@ impl Shared {
             sentence,
             ..
         } = incident;
-        let loss = Loss {
-            kind: (*kind).to_owned(),
-            from: from.clone(),
-            to: to.clone(),
-            at: wall_clock(),
-        };
         self.status.send_modify(|status| {
-            status.last_error = Some(last_error(kind, sentence));
-            let known = status
-                .loss_suspected
-                .iter()
-                .any(|known| (&known.kind, &known.from) == (&loss.kind, &loss.from));
-            if !known {
+            status.last_error = Some(LastError::now(kind, sentence));
+            if Loss::keep(&mut status.loss_suspected, (*kind, from, to)) {
                 tracing::error!(consumer = self.engine.name, event = kind, kind, from, to, "{sentence}");
-                status.loss_suspected.push(loss);
             }
         });
-    }
-}
-
-fn last_error(kind: &str, message: &str) -> LastError {
-    LastError {
-        at: wall_clock(),
-        kind: kind.to_owned(),
-        message: message.to_owned(),
     }
 }
 

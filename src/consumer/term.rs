@@ -21,7 +21,7 @@ use crate::contract::{
     Boxed, Fate, Fence, Incident, LetterCounts, LetterStore, Page, Progress, Room, StoreError, Stream, StreamError,
 };
 use crate::delivery::{Destination, Failure};
-use crate::flow::clock::{beating, moment, now};
+use crate::flow::clock::{beating, moment, now, wait};
 use crate::flow::{Census, Effect, Event, State, by_state, step};
 use crate::telemetry::Running;
 
@@ -354,27 +354,13 @@ impl Term<'_> {
     }
 
     fn perform(&mut self, effect: Effect) {
-        let letters = Arc::clone(&self.opening.letters);
         match effect {
             Effect::Fetch(_) if self.drain_until.is_some() => self.later.push_back(Event::Fetched(Page::default())),
             Effect::Fetch(room) => self.fetch = Some(room),
             Effect::Idle(_) => self.later.push_back(Event::Woken),
             Effect::Publish(batch) => self.hand_over(batch),
             Effect::Confirm(progress) => self.confirm(&progress),
-            Effect::Store(run) => {
-                self.desk = Some(Box::pin(async move { letters.store(run).await.map(Event::Stored) }));
-            }
-            Effect::Pick { lanes, run } => {
-                self.desk = Some(Box::pin(
-                    async move { letters.due(lanes, run).await.map(Event::Picked) },
-                ));
-            }
-            Effect::Close(runs) => {
-                self.desk = Some(Box::pin(async move { letters.close(runs).await.map(Event::Closed) }));
-            }
-            Effect::Recheck(lanes) => {
-                self.desk = Some(Box::pin(async move { letters.gone(lanes).await.map(Event::Gone) }));
-            }
+            Effect::Letters(call) => self.desk = Some(call.ask(Arc::clone(&self.opening.letters))),
             Effect::Tell(notice) => tell(self.shared, self.stream.name(), &notice),
             Effect::StepDown => self.left = Some(Left::Lost),
             Effect::Drained => {
@@ -419,14 +405,6 @@ impl Term<'_> {
             status.lag = lag.messages;
             status.lag_age = lag.oldest.and_then(Shared::age);
         });
-    }
-}
-
-/// A future that may not be there: then it never ends.
-async fn wait<T>(future: Option<&mut Boxed<'static, T>>) -> T {
-    match future {
-        Some(future) => future.await,
-        None => std::future::pending().await,
     }
 }
 

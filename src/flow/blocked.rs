@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::dead::Refused;
 use super::desk::{Call, Ghost, Stored};
-use super::event::{Effect, Notice, Turn};
+use super::event::{Effect, LetterCall, Notice, Turn};
 use super::lane::{LaneId, Standing};
 use super::state::{Flight, State};
 use crate::contract::{Append, Kept, Park, Progress, Receipt, StoreRun, Ticket};
@@ -51,10 +51,11 @@ impl State {
         self.desk.retry_at = None;
         if !self.desk.closes.is_empty() {
             let closes = std::mem::take(&mut self.desk.closes);
-            turn.out.push(Effect::Close(closes.clone()));
+            turn.out.push(Effect::Letters(LetterCall::Close(closes.clone())));
             self.desk.call = Some(Call::Close(closes));
         } else if std::mem::take(&mut self.desk.recheck) {
-            turn.out.push(Effect::Recheck(self.blocked.keys().cloned().collect()));
+            let lanes = self.blocked.keys().cloned().collect();
+            turn.out.push(Effect::Letters(LetterCall::Recheck(lanes)));
             self.desk.call = Some(Call::Recheck);
         } else if !self.pick(turn) && !self.confirming {
             // Due lanes are asked for rarely; a busy blocked lane has something to append at every moment.
@@ -65,12 +66,12 @@ impl State {
     /// The outcome of a call is unknown: it is idempotent and made again, with what is read and settled by now.
     fn call_again(&mut self, out: &mut Vec<Effect>) {
         match &mut self.desk.call {
-            Some(Call::Close(closes)) => out.push(Effect::Close(closes.clone())),
+            Some(Call::Close(closes)) => out.push(Effect::Letters(LetterCall::Close(closes.clone()))),
             Some(Call::Store(run, stored)) => {
                 if let Some(progress) = progress(&self.inflight, stored) {
                     run.progress = progress;
                 }
-                out.push(Effect::Store(run.clone()));
+                out.push(Effect::Letters(LetterCall::Store(run.clone())));
             }
             Some(Call::Pick | Call::Recheck) | None => {}
         }
@@ -134,7 +135,7 @@ impl State {
             appends,
             progress,
         };
-        out.push(Effect::Store(run.clone()));
+        out.push(Effect::Letters(LetterCall::Store(run.clone())));
         self.desk.call = Some(Call::Store(run, park_lanes));
     }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::contract::Boxed;
 use crate::delivery::Moment;
 use crate::telemetry::{Pulse, Running};
 
@@ -20,6 +21,14 @@ pub async fn beating<T>(running: &Running, outside: impl Future<Output = T>) -> 
         if let Ok(answer) = tokio::time::timeout(BEAT, &mut outside).await {
             return answer;
         }
+    }
+}
+
+/// Waits for something that may not be there: then for ever.
+pub async fn wait<T>(future: Option<&mut Boxed<'static, T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
     }
 }
 

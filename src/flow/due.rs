@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::blocked::unanswered;
 use super::dead::Refused;
 use super::desk::{Call, LetterRun};
-use super::event::{Effect, Notice, Turn};
+use super::event::{Effect, LetterCall, Notice, Turn};
 use super::state::{Draining, State};
 use super::step::{rest_place, unreadable};
 use crate::contract::{CloseRun, DueLane, LetterId, Next, Outbound, Receipt, Ticket};
@@ -30,10 +30,10 @@ impl State {
         let picks = self.may_pick() && self.desk.picks(turn.at.now);
         if picks {
             self.desk.call = Some(Call::Pick);
-            turn.out.push(Effect::Pick {
+            turn.out.push(Effect::Letters(LetterCall::Pick {
                 lanes: PICK_LANES,
                 run: LETTER_RUN.min(self.run_max()),
-            });
+            }));
         }
         picks
     }

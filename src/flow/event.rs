@@ -1,8 +1,11 @@
 //! What can happen to a relay, and what it can want. Closed enums: whoever reads them has seen the whole engine.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::contract::{Answer, CloseRun, DueLane, Kept, Outbound, Page, Progress, Room, StoreRun};
+use crate::contract::{
+    Answer, Boxed, CloseRun, DueLane, Kept, LetterStore, Outbound, Page, Progress, Room, StoreError, StoreRun,
+};
 use crate::delivery::{Destination, FailureKind, LaneName, Moment};
 use crate::message::Position;
 
@@ -31,15 +34,15 @@ pub enum Event {
     Confirmed,
     /// It did not; ask again after that time.
     ConfirmFailed(Duration),
-    /// The letter store answered an [`Effect::Store`].
+    /// The letter store answered an [`LetterCall::Store`].
     Stored(Kept),
-    /// It answered an [`Effect::Pick`].
+    /// It answered an [`LetterCall::Pick`].
     Picked(Vec<DueLane>),
-    /// It answered an [`Effect::Close`]: these lanes are not blocked any more.
+    /// It answered an [`LetterCall::Close`]: these lanes are not blocked any more.
     Closed(Vec<LaneName>),
     /// The letter store has that many blocked lanes.
     Counted(u64),
-    /// It answered a [`Effect::Recheck`]: a person discarded what was stored of these lanes.
+    /// It answered a [`LetterCall::Recheck`]: a person discarded what was stored of these lanes.
     Gone(Vec<LaneName>),
     /// It did not answer what was asked of it; the outcome is unknown; ask again after that time.
     DeskFailed(Duration),
@@ -67,6 +70,21 @@ pub enum Effect {
     Publish(Vec<Outbound>),
     /// Tell the source what is settled.
     Confirm(Progress),
+    /// Ask the letter store; it is asked for one thing at a time.
+    Letters(LetterCall),
+    /// Somebody should know.
+    Tell(Notice),
+    /// The trust in the lease is over: purge, close, become a standby.
+    StepDown,
+    /// Everything that can be settled is, and the source knows it.
+    Drained,
+    /// `on_reject: halt` met a rejected message.
+    Halt(Position),
+}
+
+/// What a flow asks its letter store for.
+#[derive(Debug, Clone)]
+pub enum LetterCall {
     /// Block lanes, append successors.
     Store(StoreRun),
     /// Claim due lanes.
@@ -80,14 +98,6 @@ pub enum Effect {
     Close(Vec<CloseRun>),
     /// Ask which of these lanes are not blocked any more.
     Recheck(Vec<LaneName>),
-    /// Somebody should know.
-    Tell(Notice),
-    /// The trust in the lease is over: purge, close, become a standby.
-    StepDown,
-    /// Everything that can be settled is, and the source knows it.
-    Drained,
-    /// `on_reject: halt` met a rejected message.
-    Halt(Position),
 }
 
 /// What is told: state changes, never single messages.
@@ -119,4 +129,20 @@ pub enum Notice {
         /// What passed it.
         durable: Position,
     },
+}
+
+// === impl LetterCall ===
+
+impl LetterCall {
+    /// Asks, and makes the answer an event. Errors, cancellation safety: as the letter store's.
+    pub fn ask(self, letters: Arc<dyn LetterStore>) -> Boxed<'static, Result<Event, StoreError>> {
+        Box::pin(async move {
+            match self {
+                Self::Store(run) => letters.store(run).await.map(Event::Stored),
+                Self::Pick { lanes, run } => letters.due(lanes, run).await.map(Event::Picked),
+                Self::Close(runs) => letters.close(runs).await.map(Event::Closed),
+                Self::Recheck(lanes) => letters.gone(lanes).await.map(Event::Gone),
+            }
+        })
+    }
 }

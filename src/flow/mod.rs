@@ -36,7 +36,7 @@ mod step;
 mod ticket;
 
 pub use census::{Census, by_state};
-pub use event::{Effect, Event, Notice};
+pub use event::{Effect, Event, LetterCall, Notice};
 pub use place::Tally;
 pub use state::{DeadLetter, OnReject, Settings, State};
 pub use status::{LaneCounts, LastError, Loss};

@@ -19,7 +19,7 @@ use super::traced::Traced;
 use super::upkeep::Upkeeper;
 use crate::contract::{Answer, Boxed, Held, LetterCounts, LetterStore, Opened, Outbound, Publisher, StoreError};
 use crate::delivery::Failure;
-use crate::flow::clock::{beating, moment, now, wall_clock};
+use crate::flow::clock::{beating, moment, now, wait, wall_clock};
 use crate::flow::{Census, Effect, Event, State, by_state, step};
 use crate::telemetry::{self, Running};
 
@@ -334,7 +334,6 @@ impl Term<'_> {
     }
 
     fn perform(&mut self, effect: Effect) {
-        let letters = Arc::clone(&self.letters);
         match effect {
             Effect::Fetch(room) => self.reader.ask(Ask::Fetch(room)),
             Effect::Idle(at_most) => self.reader.ask(Ask::Idle(at_most)),
@@ -343,20 +342,7 @@ impl Term<'_> {
                 self.reader.ask(Ask::Confirm(progress));
             }
             Effect::Publish(batch) => self.to_publish.push_back(batch),
-            Effect::Store(run) => {
-                self.desk = Some(Box::pin(async move { letters.store(run).await.map(Event::Stored) }));
-            }
-            Effect::Pick { lanes, run } => {
-                self.desk = Some(Box::pin(
-                    async move { letters.due(lanes, run).await.map(Event::Picked) },
-                ));
-            }
-            Effect::Close(runs) => {
-                self.desk = Some(Box::pin(async move { letters.close(runs).await.map(Event::Closed) }));
-            }
-            Effect::Recheck(lanes) => {
-                self.desk = Some(Box::pin(async move { letters.gone(lanes).await.map(Event::Gone) }));
-            }
+            Effect::Letters(call) => self.desk = Some(call.ask(Arc::clone(&self.letters))),
             Effect::Tell(notice) => tell(&self.engine.name, &self.control.status, &notice),
             Effect::StepDown => self.left = Some(Left::LeaseLost),
             Effect::Drained => self.left = Some(Left::Drained),
@@ -454,13 +440,5 @@ impl Term<'_> {
         self.report();
         self.reader.close(CLOSE_DEADLINE).await;
         left
-    }
-}
-
-/// A future that may not be there: then it never ends.
-async fn wait<T>(future: Option<&mut Boxed<'static, T>>) -> T {
-    match future {
-        Some(future) => future.await,
-        None => std::future::pending().await,
     }
 }

@@ -18,7 +18,7 @@ use super::pulses::Pulses;
 use super::status::{RelayState, Status};
 use crate::contract::{Broker, Held, Lease, Outbox, StoreError};
 use crate::delivery::{Failure, FailureKind};
-use crate::flow::clock::{backoff, beating, now, wall_clock};
+use crate::flow::clock::{backoff, beating, now};
 use crate::flow::{LastError, Loss, Settings};
 use crate::telemetry::{Meters, Running, Spans};
 
@@ -129,7 +129,7 @@ async fn leave(engine: &Engine, control: &Control, left: Left, keeper: Keeper) -
             keeper.resign().await;
             control.status.send_modify(|status| {
                 status.state = RelayState::Halted;
-                status.last_error = Some(last_error("halt", &sentence));
+                status.last_error = Some(LastError::now("halt", &sentence));
             });
             Some(Outcome::Halted { sentence })
         }
@@ -195,21 +195,10 @@ pub(super) fn tell_store_error(engine: &Engine, control: &Control, error: &Store
             to,
             sentence,
         } => {
-            let loss = Loss {
-                kind: (*kind).to_owned(),
-                from: from.clone(),
-                to: to.clone(),
-                at: wall_clock(),
-            };
             control.status.send_modify(|status| {
-                status.last_error = Some(last_error(kind, sentence));
-                if !status
-                    .loss_suspected
-                    .iter()
-                    .any(|known| (&known.kind, &known.from) == (&loss.kind, &loss.from))
-                {
+                status.last_error = Some(LastError::now(kind, sentence));
+                if Loss::keep(&mut status.loss_suspected, (*kind, from, to)) {
                     tracing::error!(relay = engine.name, event = kind, kind, from, to, "{sentence}");
-                    status.loss_suspected.push(loss);
                 }
             });
         }
@@ -219,25 +208,14 @@ pub(super) fn tell_store_error(engine: &Engine, control: &Control, error: &Store
 /// Says a failure when it is news, and keeps it where `/status` shows it.
 pub(super) fn tell_failure(engine: &Engine, control: &Control, failure: &Failure) {
     control.status.send_modify(|status| {
-        let message = failure.to_string();
-        let news = status.last_error.as_ref().is_none_or(|last| last.message != message);
-        if news {
-            tracing::warn!(relay = engine.name, kind = failure.kind.as_str(), code = %failure.code, "{message}");
-            status.last_error = Some(last_error(failure.kind.as_str(), &message));
+        if LastError::keep(&mut status.last_error, failure) {
+            tracing::warn!(relay = engine.name, kind = failure.kind.as_str(), code = %failure.code, "{failure}");
         }
         status.ready &= !matches!(failure.kind, FailureKind::Unreachable | FailureKind::Transient);
         if status.state == RelayState::Standby {
             status.state = RelayState::Blocked;
         }
     });
-}
-
-pub(super) fn last_error(kind: &str, message: &str) -> LastError {
-    LastError {
-        at: wall_clock(),
-        kind: kind.to_owned(),
-        message: message.to_owned(),
-    }
 }
 
 /// Says that the broker is back.

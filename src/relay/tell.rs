@@ -5,10 +5,9 @@
 
 use tokio::sync::watch;
 
-use super::run::last_error;
 use super::status::Status;
 use crate::delivery::{Destination, verdict};
-use crate::flow::Notice;
+use crate::flow::{LastError, Notice};
 
 /// Tells.
 pub(super) fn tell(relay: &str, status: &watch::Sender<Status>, notice: &Notice) {
@@ -16,7 +15,7 @@ pub(super) fn tell(relay: &str, status: &watch::Sender<Status>, notice: &Notice)
         Notice::DestinationRests { destination, kind } => {
             let message = format!("{}{}", begins(destination), verdict::sentence(*kind));
             tracing::error!(relay, %destination, kind = kind.as_str(), "{message}");
-            status.send_modify(|status| status.last_error = Some(last_error(kind.as_str(), &message)));
+            status.send_modify(|status| status.last_error = Some(LastError::now(kind.as_str(), &message)));
         }
         Notice::DestinationBack(destination) => {
             tracing::info!(relay, %destination, "destination takes messages again");

@@ -10,3 +10,15 @@ mod write;
 
 pub use read::{Reader, Received};
 pub use write::{Encoder, Envelope};
+
+/// The headers of the `CloudEvents` binary mode: written by one side, spent by the other.
+const CLOUDEVENTS: [&str; 8] = [
+    "ce_specversion",
+    "ce_id",
+    "ce_source",
+    "ce_type",
+    "ce_time",
+    "ce_subject",
+    "ce_partitionkey",
+    "content-type",
+];

@@ -22,21 +22,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Envelope, binary, structured};
+use super::{CLOUDEVENTS, Envelope, binary, structured};
 use crate::broker::{DedupeBy, Reads};
 use crate::message::{Body, Content, ContentType, Headers, Key, Message, Origin, Position, uuid_of};
-
-/// Which headers the `CloudEvents` binary mode spends.
-const BINARY: [&str; 8] = [
-    "ce_specversion",
-    "ce_id",
-    "ce_source",
-    "ce_type",
-    "ce_time",
-    "ce_subject",
-    "ce_partitionkey",
-    "content-type",
-];
 
 /// A record as a broker delivered it.
 #[derive(Debug, Clone)]
@@ -220,7 +208,7 @@ fn cloudevent(received: &Received<'_>) -> Result<Event, String> {
         time: attribute("ce_time")?.map(|time| moment("ce_time", time)).transpose()?,
         media: attribute("content-type")?.map(Into::into),
         body: body(received),
-        spent: &BINARY,
+        spent: &CLOUDEVENTS,
         inner: Vec::new(),
     })
 }

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::binary;
 use super::read::{Event, moment, version};
 use crate::message::Body;
 
@@ -82,7 +83,7 @@ fn data(
     let present = |name: &str| members.get(name).filter(|raw| raw.get() != "null");
     if let Some(raw) = present("data_base64") {
         let text: String = serde_json::from_str(raw.get()).map_err(|_| "`data_base64` is no text")?;
-        let bytes = binary::decode(&text).ok_or("`data_base64` is no base64")?;
+        let bytes = STANDARD.decode(text).map_err(|_| "`data_base64` is no base64")?;
         return Ok((Body::Bytes(bytes.into()), media.map(Into::into)));
     }
     let Some(raw) = present("data") else {

@@ -21,7 +21,7 @@ use std::io::{Cursor, Write as _};
 use jiff::fmt::StdIoWrite;
 use jiff::fmt::temporal::DateTimePrinter;
 
-use super::binary;
+use super::{CLOUDEVENTS, binary};
 use crate::contract::Outbound;
 use crate::message::{Body, Message, ODD_HEADERS};
 
@@ -32,18 +32,6 @@ const TIME: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 const SHORT_MAX: usize = 62;
 /// A short text on the stack.
 type Short = Cursor<[u8; SHORT_MAX]>;
-
-/// What the CloudEvents envelope writes.
-const CLOUDEVENTS: [&str; 8] = [
-    "ce_specversion",
-    "ce_id",
-    "ce_source",
-    "ce_type",
-    "ce_time",
-    "ce_subject",
-    "ce_partitionkey",
-    "content-type",
-];
 
 /// How a message is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

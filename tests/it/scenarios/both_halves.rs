@@ -52,11 +52,7 @@ async fn effects_once_and_in_order_whatever_dies() {
     let Some(stage) = Stage::of("both_halves").open().await else {
         return;
     };
-    let seed = std::env::var("TWINBOX_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1);
-    println!("{}: TWINBOX_SEED={seed}", stage.name);
+    let seed = stage.seed();
     let trial = Trial::open(&stage, |workload| {
         (workload.events, workload.keys, workload.rate) = (size.events, size.keys, size.rate);
         (workload.seed, workload.bytes_max) = (seed, 20_000);

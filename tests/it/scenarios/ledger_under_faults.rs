@@ -87,11 +87,7 @@ async fn nothing_is_lost_swapped_or_invented_whatever_dies() {
     let Some(stage) = wish.open().await else {
         return;
     };
-    let seed = std::env::var("TWINBOX_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1);
-    println!("{}: TWINBOX_SEED={seed}", stage.name);
+    let seed = stage.seed();
     let trial = Trial::open(&stage, |workload| {
         (workload.writers, workload.events, workload.keys) = (size.writers, size.events, size.keys);
         (workload.rate, workload.seed, workload.long_transaction) = (size.rate, seed, Some(size.open));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use twinbox::contract::{Answer, Kept, Outbound, Page, Progress, Receipt, StoreRun, Ticket};
 use twinbox::delivery::{Cause, FailureKind, LaneName};
-use twinbox::flow::{Effect, Event, State};
+use twinbox::flow::{Effect, Event, LetterCall, State};
 use twinbox::message::{Body, Position};
 
 use super::clock::{SECOND, Time};
@@ -254,12 +254,12 @@ impl View {
                 self.confirm_is_out = true;
                 self.progress(progress, &BTreeSet::new());
             }
-            Effect::Store(run) => self.store(run, around),
-            Effect::Pick { .. } => {
+            Effect::Letters(LetterCall::Store(run)) => self.store(run, around),
+            Effect::Letters(LetterCall::Pick { .. }) => {
                 self.demand(!self.draining, || "R9: a due letter is taken in a drain".to_owned());
                 self.desk();
             }
-            Effect::Close(_) | Effect::Recheck(_) => self.desk(),
+            Effect::Letters(LetterCall::Close(_) | LetterCall::Recheck(_)) => self.desk(),
             Effect::StepDown => self.stepped_down = true,
             Effect::Drained => {
                 self.drained = true;

@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use twinbox::contract::{Kept, Room, StoreRun};
-use twinbox::flow::Event;
+use twinbox::flow::{Event, LetterCall};
 
 use super::clock::{MILLISECOND, SECOND, Time};
 use super::faults::Fault;
 use super::model_source::Seq;
-use super::process::{Ask, Call, Left, Process};
+use super::process::{Ask, Left, Process};
 use super::world::{Act, World};
 
 /// The lease, and how long its holder trusts it.
@@ -184,13 +184,13 @@ impl World {
     }
 
     /// A call of the letter store is on its way.
-    pub(super) fn call(&mut self, number: u32, call: Call) {
+    pub(super) fn call(&mut self, number: u32, call: LetterCall) {
         let wait = self.latency();
         self.after(wait, Act::Desk { process: number, call });
     }
 
     /// The letter store does what it was asked.
-    pub(super) fn desk(&mut self, number: u32, call: Call) {
+    pub(super) fn desk(&mut self, number: u32, call: LetterCall) {
         if self.process(number).is_none() && self.dice.chance(50.0) {
             return;
         }
@@ -202,12 +202,12 @@ impl World {
             return self.answer(number, Event::DeskFailed(STORE_REST));
         }
         let event = match call {
-            Call::Store(run) => Event::Stored(self.store(number, &run)),
-            Call::Pick { lanes, run } => {
+            LetterCall::Store(run) => Event::Stored(self.store(number, &run)),
+            LetterCall::Pick { lanes, run } => {
                 let at = (self.now, &self.source);
                 Event::Picked(self.letters.due((lanes, run), number, at))
             }
-            Call::Close(runs) => {
+            LetterCall::Close(runs) => {
                 let now = self.now;
                 let free = runs
                     .iter()
@@ -216,7 +216,7 @@ impl World {
                     .collect();
                 Event::Closed(free)
             }
-            Call::Recheck(lanes) => Event::Gone(self.letters.gone(lanes)),
+            LetterCall::Recheck(lanes) => Event::Gone(self.letters.gone(lanes)),
         };
         match luck {
             Luck::DoneAndLost => self.answer(number, Event::DeskFailed(STORE_REST)),

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use twinbox::contract::{CloseRun, Outbound, Progress, Room, StoreRun};
+use twinbox::contract::{Outbound, Progress, Room};
 use twinbox::delivery::{LaneName, RestPolicy, Route, Router, Template, TemplateUse};
 use twinbox::flow::{DeadLetter, OnReject, Settings, State};
 
@@ -22,15 +22,6 @@ pub(super) enum Ask {
     Fetch(Room, bool),
     Confirm(Progress),
     Idle(Time),
-}
-
-/// What the letter store is asked.
-#[derive(Debug)]
-pub(super) enum Call {
-    Store(StoreRun),
-    Pick { lanes: usize, run: usize },
-    Close(Vec<CloseRun>),
-    Recheck(Vec<LaneName>),
 }
 
 /// How a term ended.

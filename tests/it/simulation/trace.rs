@@ -1,7 +1,7 @@
 //! Events and effects in one line each, for whoever replays a seed.
 
 use twinbox::contract::{Next, Outbound, Receipt};
-use twinbox::flow::{Effect, Event};
+use twinbox::flow::{Effect, Event, LetterCall};
 
 pub(super) fn event(event: &Event) -> String {
     match event {
@@ -39,7 +39,7 @@ pub(super) fn effect(effect: &Effect) -> String {
     match effect {
         Effect::Publish(batch) => format!("Publish {:?}", batch.iter().map(outbound).collect::<Vec<_>>()),
         Effect::Confirm(progress) => format!("Confirm {} {}", progress.read, places(&progress.rest)),
-        Effect::Store(run) => {
+        Effect::Letters(LetterCall::Store(run)) => {
             let mut text = String::from("Store");
             for park in &run.parks {
                 text += &format!(
@@ -56,7 +56,7 @@ pub(super) fn effect(effect: &Effect) -> String {
             }
             format!("{text} read {} rest {}", run.progress.read, places(&run.progress.rest))
         }
-        Effect::Close(runs) => {
+        Effect::Letters(LetterCall::Close(runs)) => {
             let mut text = String::from("Close");
             for run in runs {
                 let next = match &run.next {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use twinbox::contract::{Answer, Outbound};
 use twinbox::delivery::Moment;
-use twinbox::flow::{Effect, Event, step};
+use twinbox::flow::{Effect, Event, LetterCall, step};
 
 use super::check::Around;
 use super::clock::{Clock, MILLISECOND, SECOND, Time, micros};
@@ -21,7 +21,7 @@ use super::faults::{Fault, Faults, Shape};
 use super::model_broker::{Health, ModelBroker};
 use super::model_letters::ModelLetters;
 use super::model_source::{ModelSource, Seq};
-use super::process::{Ask, Call, Left, Process};
+use super::process::{Ask, Left, Process};
 use super::workload;
 use crate::support::ledger::dice::Dice;
 
@@ -36,7 +36,7 @@ pub(super) enum Act {
     Commit(Vec<Seq>),
     Deliver { process: u32, event: Event },
     Read { process: u32, ask: Ask },
-    Desk { process: u32, call: Call },
+    Desk { process: u32, call: LetterCall },
     IdleOver { process: u32, token: u64 },
     Take { process: u32 },
     Land { flight: u64 },
@@ -313,10 +313,7 @@ impl World {
                     process.to_publish.push_back(batch);
                 }
             }
-            Effect::Store(run) => self.call(number, Call::Store(run)),
-            Effect::Pick { lanes, run } => self.call(number, Call::Pick { lanes, run }),
-            Effect::Close(runs) => self.call(number, Call::Close(runs)),
-            Effect::Recheck(lanes) => self.call(number, Call::Recheck(lanes)),
+            Effect::Letters(call) => self.call(number, call),
             Effect::Tell(_) => {}
             Effect::StepDown => self.leave(number, Left::LeaseLost),
             Effect::Drained => self.leave(number, Left::Drained),

@@ -97,6 +97,14 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    /// Where the faults of a ledger are placed: `TWINBOX_SEED=n` repeats a plan, and the log says which it was.
+    pub(crate) fn seed(&self) -> u64 {
+        let told = std::env::var("TWINBOX_SEED").ok();
+        let seed = told.and_then(|text| text.parse().ok()).unwrap_or(1);
+        println!("{}: TWINBOX_SEED={seed}", self.name);
+        seed
+    }
+
     /// A stage on the shared servers, unless the wish says more.
     #[must_use]
     pub(crate) fn of(test: &'static str) -> Wish {

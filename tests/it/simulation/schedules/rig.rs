@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use twinbox::contract::{Answer, CloseRun, Kept, LetterId, Outbound, Progress, Receipt, Room, StoreRun, Ticket};
 use twinbox::delivery::{FailureKind, LaneName, Moment};
-use twinbox::flow::{Effect, Event, Notice, State, step};
+use twinbox::flow::{Effect, Event, LetterCall, Notice, State, step};
 
 use super::super::check::{Around, View};
 use super::super::clock::{Clock, SECOND, Time};
@@ -145,10 +145,10 @@ impl Rig {
                 self.flying.extend(batch);
             }
             Effect::Confirm(progress) => self.confirm = Some(progress),
-            Effect::Store(run) => self.store = Some(run),
-            Effect::Pick { lanes, run } => self.pick = Some((lanes, run)),
-            Effect::Close(runs) => self.close = Some(runs),
-            Effect::Recheck(lanes) => self.recheck = Some(lanes),
+            Effect::Letters(LetterCall::Store(run)) => self.store = Some(run),
+            Effect::Letters(LetterCall::Pick { lanes, run }) => self.pick = Some((lanes, run)),
+            Effect::Letters(LetterCall::Close(runs)) => self.close = Some(runs),
+            Effect::Letters(LetterCall::Recheck(lanes)) => self.recheck = Some(lanes),
             Effect::Tell(notice) => self.told.push(notice),
             Effect::StepDown => self.ended = Some("stepped down"),
             Effect::Drained => self.ended = Some("drained"),
