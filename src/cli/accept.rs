@@ -1,17 +1,24 @@
-//! `twinbox accept NAME KIND`: go on after an incident that stopped a stream.
+//! `twinbox accept NAME KIND`: go on after an incident that stopped a relay, or streams of a consumer.
+//!
+//! Promises: what is given up is shown before anybody agrees to it, with its exact range; who agreed and why stands in the
+//! audit.
+
+mod streams;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
 
+use super::database::{self, Side};
 use super::root::Stage;
-use super::{Exit, Stop, database};
+use super::{Exit, Stop};
+use crate::postgres::Direct;
 use crate::postgres::desk::{Accepted, Desk, KINDS, Order};
 
 /// Which incident of whom.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// The relay
+    /// The relay or consumer
     pub name: String,
     /// The kind of incident, as the log and `twinbox status` name it
     #[arg(value_parser = PossibleValuesParser::new(KINDS))]
@@ -27,27 +34,42 @@ pub struct Arguments {
 /// Accepts it.
 ///
 /// # Errors
-/// When the database is away or refuses, or the relay never started there.
+/// When the database is away or refuses, nothing of that kind stopped it, or it never started there.
 pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> {
+    let root = stage.load()?.root;
+    let database = database::meant(&root, Some(&arguments.name))?;
+    let desk = Desk::new(database::schema(database)?);
+    let side = database::side(&root, &arguments.name);
+    let mut direct = Box::pin(stage.connector(database, "accept").direct()).await?;
+    let consumer = match side {
+        Side::Relay => false,
+        Side::Consumer => true,
+        Side::Either => streams::meant(&desk, direct.client(), (&arguments.name, &arguments.kind)).await?,
+    };
+    let done = if consumer {
+        streams::accept(arguments, (&desk, direct.client_mut()), &mut stage.console).await
+    } else {
+        relay(arguments, (&desk, &mut direct), stage).await
+    };
+    direct.close().await;
+    done
+}
+
+async fn relay(arguments: Arguments, (desk, direct): (&Desk, &mut Direct), stage: &mut Stage) -> Result<Exit, Stop> {
     let Arguments {
         name,
         kind,
         yes,
         reason,
     } = arguments;
-    let root = stage.load()?.root;
-    let database = database::meant(&root, Some(&name))?;
-    let desk = Desk::new(database::schema(database)?);
     if kind == "system_changed" && !yes {
         stage.console.agreed(
             "this binds every relay of this outbox to this database, and rows may go out again; producers should be off",
             "accept it?",
         )?;
     }
-    let mut direct = Box::pin(stage.connector(database, "accept").direct()).await?;
     let order = Order { actor: None, reason };
     let accepted = desk.accept(direct.client_mut(), (&name, &kind), &order).await?;
-    direct.close().await;
     if stage.console.json() {
         let (relays, waiting) = match &accepted {
             Accepted::Noted => (vec![name.clone()], None),

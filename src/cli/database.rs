@@ -56,6 +56,24 @@ fn only<'a>(root: &'a Root, mut known: impl Iterator<Item = &'a DatabaseConfig>)
     Err(Stop::usage(sentence))
 }
 
+/// What a name can mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    Relay,
+    Consumer,
+    /// The configuration does not tell; the database does.
+    Either,
+}
+
+/// What the configuration says of a name.
+pub(super) fn side(root: &Root, name: &str) -> Side {
+    match (root.relays.contains_key(name), root.consumers.contains_key(name)) {
+        (true, false) => Side::Relay,
+        (false, true) => Side::Consumer,
+        _ => Side::Either,
+    }
+}
+
 /// The sentence for a name that the configuration does not have.
 pub(super) fn unknown<T>(what: &str, known: &BTreeMap<String, T>, name: &str) -> Stop {
     let names: Vec<&str> = known.keys().map(String::as_str).collect();
@@ -80,9 +98,7 @@ impl From<DeskError> for Stop {
         match error {
             DeskError::Database(failure) => failure.into(),
             DeskError::UnknownKind(_) => Self::usage(error.to_string()),
-            DeskError::NoRelay(_) | DeskError::Running(_) | DeskError::OpenLetters { .. } => {
-                Self::failure(error.to_string())
-            }
+            other => Self::failure(other.to_string()),
         }
     }
 }

@@ -107,6 +107,8 @@ pub(super) struct Shared {
     pub(super) processed: AtomicU64,
     pub(super) deduplicated: AtomicU64,
     pub(super) reordered: AtomicU64,
+    /// Streams that an operator has moved, with their epochs.
+    pub(super) moves: watch::Sender<BTreeMap<StreamName, i64>>,
     wanted: watch::Receiver<Wanted>,
     /// Whether the application answers its probe.
     open: watch::Sender<bool>,
@@ -133,6 +135,7 @@ pub async fn run(engine: Engine, control: Control) -> Outcome {
         processed: AtomicU64::new(0),
         deduplicated: AtomicU64::new(0),
         reordered: AtomicU64::new(0),
+        moves: watch::Sender::default(),
         wanted: control.wanted,
         open: watch::channel(true).0,
         permits: Arc::new(Semaphore::new(permits)),
@@ -145,6 +148,7 @@ pub async fn run(engine: Engine, control: Control) -> Outcome {
         outcome = live(&shared) => outcome,
         never = beside::tidy(&shared) => match never {},
         never = beside::watch_health(&shared) => match never {},
+        never = beside::watch_moves(&shared) => match never {},
     };
     shared.dead.close().await;
     outcome

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::care::Care;
 use super::run::Shared;
 use super::term::{self, Left, Opening, Parting};
-use crate::contract::{Assumed, Begin, Fate, Fence, Stream};
+use crate::contract::{Assumed, Begin, Claim, Fate, Fence, Incident, Stop, Stream};
 use crate::flow::State;
 use crate::flow::clock::{backoff, beating};
 use crate::telemetry::Running;
@@ -32,23 +34,36 @@ enum Waited {
     Leave,
 }
 
+/// What a stream's task knows of its last term.
+#[derive(Default)]
+struct Past {
+    fence: Option<Arc<Fence>>,
+    /// Everything below is settled.
+    mark: Option<i64>,
+    /// Its holder, when all that it called for has answered: what it signed frightens nobody.
+    quiet: Option<Uuid>,
+}
+
 /// Tends a stream until it is not ours, or not wanted any more.
 pub(super) async fn tend(shared: Arc<Shared>, stream: Box<dyn Stream>) -> Ended {
     let name = stream.name().clone();
     let turns = shared.turns();
     let mut failures = 0;
+    let mut past = Past::default();
     let ended = loop {
         if leaves(&shared, stream.as_ref()) {
             beating(&turns, hand_back(&shared, stream)).await;
             break Ended::Gone;
         }
-        let left = match take_over(&shared, stream.as_ref(), &turns).await {
+        let left = match take_over(&shared, stream.as_ref(), (&mut past, &turns)).await {
             Ok(Some(opening)) => {
                 let fence = Arc::clone(&opening.fence);
                 let (left, parting) = term::work(&shared, stream.as_ref(), opening, &turns).await;
                 if matches!(left, Left::Drained) {
                     beating(&turns, sign_off(&shared, stream.as_ref(), (&fence, parting))).await;
                 }
+                past.quiet = parting.quiet.then_some(fence.holder);
+                past.mark = parting.mark;
                 left
             }
             Ok(None) => continue,
@@ -75,7 +90,11 @@ pub(super) async fn tend(shared: Arc<Shared>, stream: Box<dyn Stream>) -> Ended 
             }
             Left::Stopped(incident) => {
                 shared.tell_incident(&name, &incident);
-                Duration::MAX
+                beating(&turns, write_down(&shared, (&past, &incident))).await
+            }
+            Left::Moved => {
+                tracing::info!(consumer = shared.engine.name, stream = %name, "an operator has moved it; taking it over anew");
+                continue;
             }
             Left::Fenced => {
                 tracing::warn!(consumer = shared.engine.name, stream = %name, "another owner has been here, or the database went back; taking over anew");
@@ -88,10 +107,42 @@ pub(super) async fn tend(shared: Arc<Shared>, stream: Box<dyn Stream>) -> Ended 
                 backoff(failures, AWAY)
             }
         };
-        wait_or_leave(&shared, stream.as_ref(), (wait, &turns)).await;
+        tokio::select! {
+            _ = wait_or_leave(&shared, stream.as_ref(), (wait, &turns)) => {}
+            () = moved(&shared, past.fence.as_deref()) => {}
+        }
     };
     shared.forget(&name);
     ended
+}
+
+/// For whoever accepts it; what nobody can accept is only told. Answers how long it stands still: until then, or, where it
+/// could not be written, until it is looked at again.
+async fn write_down(shared: &Shared, (past, incident): (&Past, &Incident)) -> Duration {
+    let (Some(fence), Some(go_on), Ok(from)) = (&past.fence, incident.go_on, incident.from.parse()) else {
+        return Duration::MAX;
+    };
+    let stop = Stop {
+        kind: incident.kind,
+        from,
+        go_on,
+        mark: past.mark,
+    };
+    match shared.engine.inbox.stop(fence, stop).await {
+        Ok(()) => Duration::MAX,
+        Err(error) => {
+            tracing::warn!(consumer = shared.engine.name, stream = %fence.stream, %error, "why it stands still could not be written");
+            AWAY.1
+        }
+    }
+}
+
+/// Waits until an operator has moved the stream.
+async fn moved(shared: &Shared, fence: Option<&Fence>) {
+    match fence {
+        Some(fence) => shared.moved(fence).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The stream is to be handed back.
@@ -100,10 +151,19 @@ fn leaves(shared: &Shared, stream: &dyn Stream) -> bool {
 }
 
 /// Reads what the last owner left, waits until it cannot be calling any more, and seeks. None: it is to be handed back.
-async fn take_over(shared: &Arc<Shared>, stream: &dyn Stream, turns: &Running) -> Result<Option<Opening>, Left> {
+async fn take_over(
+    shared: &Arc<Shared>,
+    stream: &dyn Stream,
+    (past, turns): (&mut Past, &Running),
+) -> Result<Option<Opening>, Left> {
     let name = stream.name();
     let assumed = beating(turns, shared.engine.inbox.assume(name)).await;
-    let assumed = assumed.map_err(Left::from)?;
+    let mut assumed = assumed.map_err(Left::from)?;
+    (past.fence, past.mark) = (Some(Arc::clone(&assumed.fence)), None);
+    if assumed.signed_by.is_some() && assumed.signed_by == past.quiet {
+        assumed.claim = assumed.claim.and_then(Claim::outlived);
+        assumed.wait = Duration::ZERO;
+    }
     crate::point!("position.read");
     for told in &assumed.told {
         match Left::from(told.clone()) {
@@ -128,7 +188,15 @@ async fn take_over(shared: &Arc<Shared>, stream: &dyn Stream, turns: &Running) -
         begun.map_err(Left::from)?;
     }
     crate::point!("position.sought");
-    shared.stream(name, |status| (status.mark, status.stopped) = (Some(first), None));
+    let mut stood_still = false;
+    shared.stream(name, |status| {
+        status.mark = Some(first);
+        stood_still = status.stopped.take().is_some();
+    });
+    if stood_still {
+        tracing::info!(consumer = shared.engine.name, stream = %name, offset = first, "it goes on");
+        shared.clear_error();
+    }
     shared.running();
     Ok(Some(opening(shared, assumed)))
 }
@@ -148,7 +216,7 @@ fn opening(shared: &Shared, assumed: Assumed) -> Opening {
 /// A clean end: the position is written, the claim is cleared, the broker hears of the mark. What somebody died of before is
 /// no cleaner for it: until it is behind, the claim stays.
 async fn sign_off(shared: &Shared, stream: &dyn Stream, at: (&Fence, Parting)) {
-    let (fence, Parting { mark, careful }) = at;
+    let (fence, Parting { mark, careful, .. }) = at;
     let inbox = &shared.engine.inbox;
     let signed_off = match mark {
         Some(mark) if careful => inbox.mark(fence, mark).await,

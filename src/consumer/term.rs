@@ -22,7 +22,7 @@ use crate::contract::{
     Boxed, Fate, Fence, Incident, LetterCounts, LetterStore, Page, Progress, Room, StoreError, Stream, StreamError,
 };
 use crate::delivery::{Destination, Failure};
-use crate::flow::clock::{moment, now, wait};
+use crate::flow::clock::{beating, moment, now, wait};
 use crate::flow::{Census, Effect, Event, State, by_state, step};
 use crate::telemetry::Running;
 
@@ -42,6 +42,8 @@ pub(super) enum Left {
     Lost,
     /// The position row is another owner's, or the database went back behind us (S21, S26).
     Fenced,
+    /// An operator moved the stream.
+    Moved,
     Away(Failure),
     /// Only an operator can decide how this stream goes on.
     Stopped(Incident),
@@ -55,6 +57,8 @@ pub(super) struct Parting {
     pub(super) mark: Option<i64>,
     /// Something that an owner died of may still lie ahead.
     pub(super) careful: bool,
+    /// Everything that was called for has answered.
+    pub(super) quiet: bool,
 }
 
 /// What a term begins with.
@@ -69,6 +73,7 @@ pub(super) struct Opening {
 
 enum Heard {
     Changed,
+    Moved,
     Drain,
     Ran(Ran),
     Desk(Result<Event, StoreError>),
@@ -101,6 +106,8 @@ pub(super) struct Term<'a> {
     pub(super) witness: Witness,
     pub(super) received: Received,
     pub(super) drain_until: Option<Instant>,
+    /// Nothing more can be read: what was read is still settled.
+    pub(super) stopped: Option<Incident>,
     pub(super) left: Option<Left>,
     pub(super) report_at: Instant,
 }
@@ -130,6 +137,7 @@ pub(super) async fn work(
         witness: Witness::default(),
         received: Received::default(),
         drain_until: None,
+        stopped: None,
         left: None,
         report_at: now(),
         opening,
@@ -138,6 +146,7 @@ pub(super) async fn work(
     let parting = Parting {
         mark: term.mark(),
         careful: term.opening.care.width().is_some(),
+        quiet: matches!(left, Left::Fenced | Left::Moved | Left::Stopped(_)) && term.falls_silent(turns).await,
     };
     (left, parting)
 }
@@ -162,12 +171,14 @@ impl Term<'_> {
                 self.happened(event);
             }
             self.want_a_permit();
+            self.stand_still();
             self.report();
             if let Some(left) = self.left.take() {
                 return left;
             }
             match self.hear().await {
                 Heard::Changed | Heard::Freed => {}
+                Heard::Moved => self.left = Some(Left::Moved),
                 Heard::Drain => self.drain(self.shared.drain_deadline),
                 Heard::Ran(ran) => self.ran(ran),
                 Heard::Desk(answer) => self.desk_answered(answer),
@@ -192,8 +203,9 @@ impl Term<'_> {
             messages: asked.messages.min(room.messages),
             bytes: asked.bytes.min(room.bytes),
         });
-        let has_room = room.is_some_and(|room| room.messages > 0 && room.bytes > 0);
-        let full = room.is_some() && !has_room;
+        let reads = room.is_some() && self.stopped.is_none();
+        let has_room = reads && room.is_some_and(|room| room.messages > 0 && room.bytes > 0);
+        let full = reads && !has_room;
         let wake = self
             .drain_until
             .into_iter()
@@ -204,6 +216,7 @@ impl Term<'_> {
             biased;
             () = stream.changed(), if !draining => Heard::Changed,
             () = self.shared.drain_asked(), if !draining => Heard::Drain,
+            () = self.shared.moved(&self.opening.fence) => Heard::Moved,
             Some(ran) = self.running.next(), if !self.running.is_empty() => Heard::Ran(ran),
             answer = wait(self.desk.as_mut()) => Heard::Desk(answer),
             answer = wait(self.marking.as_mut()) => Heard::Marked(answer),
@@ -259,8 +272,33 @@ impl Term<'_> {
                 self.shared.tell_failure(&failure);
                 self.happened(Event::FetchFailed(AGAIN));
             }
+            Err(StreamError::Incident(incident)) => {
+                self.shared.tell_incident(self.stream.name(), &incident);
+                self.stopped = Some(incident);
+            }
             Err(error) => self.left = Some(error.into()),
         }
+    }
+
+    /// What was read before nothing more could be is settled first: it is not lost.
+    fn stand_still(&mut self) {
+        let busy = self.opening.state.unsettled() > 0 || self.desk.is_some() || self.marking.is_some();
+        if !busy && self.left.is_none() {
+            self.left = self.stopped.take().map(Left::Stopped);
+        }
+    }
+
+    /// Nothing that was called for can be written any more; it is heard out, so that nothing is called for beside it.
+    async fn falls_silent(&mut self, turns: &Running) -> bool {
+        let (stream, running) = (self.stream, &mut self.running);
+        let heard_out = async {
+            tokio::select! {
+                () = async { while running.next().await.is_some() {} } => true,
+                () = stream.changed() => false,
+            }
+        };
+        let heard_out = tokio::time::timeout(self.shared.drain_deadline, heard_out);
+        beating(turns, heard_out).await.unwrap_or(false)
     }
 
     fn desk_answered(&mut self, answer: Result<Event, StoreError>) {
@@ -393,6 +431,7 @@ impl From<StoreError> for Left {
                 from,
                 to,
                 sentence,
+                go_on: None,
             }),
         }
     }

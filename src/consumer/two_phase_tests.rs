@@ -1,13 +1,13 @@
 //! A scripted handler and an inbox in memory.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
 use uuid::Uuid;
 
 use super::*;
-use crate::contract::{Assumed, Burial, Claim, Memory, StreamName, Ticket};
+use crate::contract::{Assumed, Burial, Claim, Memory, Stop, StreamName, Ticket};
 use crate::delivery::Address;
 use crate::message::{Body, Content, ContentType, Headers, Key, Message, Position};
 
@@ -165,6 +165,14 @@ impl Inbox for Ledger {
     }
 
     fn bury<'a>(&'a self, _: &'a Fence, _: Vec<Burial>) -> Boxed<'a, Result<(), StoreError>> {
+        unreachable!("not a processor's to call")
+    }
+
+    fn stop<'a>(&'a self, _: &'a Fence, _: Stop) -> Boxed<'a, Result<(), StoreError>> {
+        unreachable!("not a processor's to call")
+    }
+
+    fn moved(&self) -> Boxed<'_, Result<BTreeMap<StreamName, i64>, StoreError>> {
         unreachable!("not a processor's to call")
     }
 

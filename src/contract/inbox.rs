@@ -1,6 +1,6 @@
 //! The database side of a consumer: what is done, how far, and who may act.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -76,6 +76,8 @@ pub struct Assumed {
     pub position: Option<i64>,
     /// The claim that a dead owner left; none after a clean hand-over.
     pub claim: Option<Claim>,
+    /// The holder that signed it.
+    pub signed_by: Option<Uuid>,
     /// How long the dead owner may still be calling: nothing is called before.
     pub wait: Duration,
     /// Its blocked lanes.
@@ -84,6 +86,19 @@ pub struct Assumed {
     pub letters: Arc<dyn LetterStore>,
     /// Something to be told (a database that went back, for example); the stream goes on.
     pub told: Vec<StoreError>,
+}
+
+/// A stream that stands still until an operator accepts it (G8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// The pinned kind of the incident.
+    pub kind: &'static str,
+    /// The offset that should have been read next.
+    pub from: i64,
+    /// Where it goes on once it is accepted.
+    pub go_on: i64,
+    /// Everything below is settled; none: nothing was read.
+    pub mark: Option<i64>,
 }
 
 /// How far the inbox's memory reaches back.
@@ -103,6 +118,7 @@ pub struct Memory {
 /// * **P3** The position never goes back but by an operator's rewind; it is never above an effect that is not durable.
 /// * **P4** A claim stays until it is yielded: a successor finds it.
 /// * **P5** `bury` is one transaction: the letter, closed as dead, and the inbox row `dropped`.
+/// * **P6** A stream that an operator moved is in `moved`, with an epoch above its owner's, until it is assumed again.
 ///
 /// # The caller promises
 /// Marks and claims only under a fence that it got; one call per stream at a time, but for `known`.
@@ -114,7 +130,7 @@ pub struct Memory {
 /// [`StoreError::Fenced`]: the stream is another owner's, or the database went back: assume it again, or let it go.
 ///
 /// # What the suite checks
-/// P1–P5.
+/// P1–P6.
 pub trait Inbox: Send + Sync {
     /// Takes a stream over: a new epoch, then its position, claim and lanes.
     fn assume(&self, stream: &StreamName) -> Boxed<'_, Result<Assumed, StoreError>>;
@@ -139,6 +155,12 @@ pub trait Inbox: Send + Sync {
 
     /// Gives messages up for good.
     fn bury<'a>(&'a self, fence: &'a Fence, burials: Vec<Burial>) -> Boxed<'a, Result<(), StoreError>>;
+
+    /// Writes why the stream stands still, for whoever accepts it.
+    fn stop<'a>(&'a self, fence: &'a Fence, stop: Stop) -> Boxed<'a, Result<(), StoreError>>;
+
+    /// Streams that an operator moved, with their epochs.
+    fn moved(&self) -> Boxed<'_, Result<BTreeMap<StreamName, i64>, StoreError>>;
 
     /// Keeps generations: one short step; answers how long to wait before the next.
     fn tidy(&self) -> Boxed<'_, Result<Duration, StoreError>>;
@@ -177,6 +199,18 @@ impl Fence {
     /// A transaction that set the counter to that has committed.
     pub fn committed(&self, counter: i64) {
         self.seen.fetch_max(counter, Ordering::AcqRel);
+    }
+}
+
+// === impl Claim ===
+
+impl Claim {
+    /// What is left of it for the process that signed it and has heard everything out: only what others died of before.
+    #[must_use]
+    pub fn outlived(self) -> Option<Self> {
+        let care = self.care.checked_sub(1)?;
+        let alone = self.alone.map(|(at, times)| (at, times.saturating_sub(1)));
+        Some(Self { care, alone, ..self })
     }
 }
 

@@ -19,7 +19,7 @@ mod subscription;
 pub use broker::{Broker, Finding, Grade, Rejection, RejectionHeaders};
 pub use destinations::Destinations;
 pub use handler::{Attempt, Handler, Outcome, once_token};
-pub use inbox::{Assumed, Burial, Claim, Fence, Identity, Inbox, Known, Memory};
+pub use inbox::{Assumed, Burial, Claim, Fence, Identity, Inbox, Known, Memory, Stop};
 pub use lease::{Held, Lease};
 pub use letters::{Append, CloseRun, DueLane, Kept, Letter, LetterCounts, LetterId, LetterStore, Next, Park, StoreRun};
 pub use outbox::{Opened, Outbox, Tidied, Upkeep};

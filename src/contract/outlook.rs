@@ -27,6 +27,8 @@ pub struct Incident {
     pub to: String,
     /// What happened, and what to type.
     pub sentence: String,
+    /// Where a stream that it stops goes on, once somebody accepts it.
+    pub go_on: Option<i64>,
 }
 
 /// What must be known about a destination before the first message goes there again (S14).

@@ -6,6 +6,7 @@
 //! its id stands in the inbox as dropped (S4).
 
 mod accept;
+mod consumers;
 mod letters;
 mod list;
 mod relays;
@@ -14,6 +15,7 @@ use super::failure::Failure;
 use super::identifier::Schema;
 
 pub use accept::{Accepted, KINDS};
+pub use consumers::Stopped;
 pub use letters::{Discarded, Lanes, Released};
 pub use list::{Group, Listed, ListedError, Shown};
 pub use relays::Enqueue;
@@ -58,6 +60,12 @@ pub enum DeskError {
     /// No relay of that name has ever started here.
     #[error("there is no relay {0} in this database: check the name, and `database.schema`")]
     NoRelay(String),
+    /// No consumer of that name has ever started here.
+    #[error("there is no consumer {0} in this database: check the name, and `database.schema`")]
+    NoConsumer(String),
+    /// What was shown is not true any more.
+    #[error("{0} was taken over meanwhile: nothing was changed; look again")]
+    Changed(String),
     /// It must not be touched while it runs.
     #[error("relay {0} is running: stop it first, or wait until its lease has run out")]
     Running(String),

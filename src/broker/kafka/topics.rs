@@ -202,6 +202,7 @@ impl Topics {
             from,
             to,
             sentence,
+            go_on: None,
         });
     }
 
@@ -310,6 +311,7 @@ fn grown(name: &str, used: usize, seen: usize) -> Incident {
             "the topic {name} has {seen} partitions now; keys stay on the first {used}, where their order holds, until \
              `twinbox accept RELAY partitions_changed`"
         ),
+        go_on: None,
     }
 }
 

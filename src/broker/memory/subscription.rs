@@ -246,6 +246,7 @@ impl MemoryStream {
             sentence: format!(
                 "{name} should go on at {offset} and ends at {end}; go on there: `twinbox accept {consumer} offsets_lost`"
             ),
+            go_on: Some(end),
         })
     }
 

@@ -36,6 +36,16 @@ struct Payload<'a>(&'a [u8]);
 // === impl Desk ===
 
 impl Desk {
+    /// Whether a relay of that name has ever started here.
+    pub async fn has_relay(&self, client: &Client, relay: &str) -> Result<bool, DeskError> {
+        let there = self.sql("select to_regclass('{schema}.relay_cursor') is not null");
+        if !client.query_one(&there, &[]).await?.get::<_, bool>(0) {
+            return Ok(false);
+        }
+        let text = self.sql(include_str!("../../../sql/queries/desk/running.sql"));
+        Ok(client.query_opt(&text, &[&relay]).await?.is_some())
+    }
+
     /// Forgets everything about a relay whose name is gone for good; retention no longer waits for it. Answers how many
     /// windows it had. Looks first, so that a refusal is a sentence of ours; the database decides.
     pub async fn forget(&self, client: &Client, relay: &str, reason: Option<&str>) -> Result<i64, DeskError> {

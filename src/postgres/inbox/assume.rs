@@ -31,6 +31,7 @@ struct Left {
     position: Option<i64>,
     claim: Option<Claim>,
     wait: Duration,
+    signed_by: Option<Uuid>,
     before: Option<History>,
     now: History,
 }
@@ -51,6 +52,7 @@ impl PostgresInbox {
             fence,
             position: left.position,
             claim: left.claim,
+            signed_by: left.signed_by,
             wait: left.wait,
             blocked,
             told,
@@ -167,6 +169,7 @@ impl Left {
                 Duration::try_from_secs_f64(wait).unwrap_or_default()
             }),
             claim,
+            signed_by: row.try_get(11)?,
             before,
             now: History {
                 system_id: row.try_get(9)?,

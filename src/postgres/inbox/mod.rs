@@ -12,7 +12,7 @@ mod assume;
 mod effect;
 mod text;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use super::connect::{Connector, Pool};
 use super::identifier::Schema;
 use super::letters::{ConsumerSide, Letters, LettersText, Side, Whose};
 use crate::contract::{
-    Assumed, Boxed, Burial, Claim, Fence, Identity, Inbox, Known, LetterStore, Memory, StoreError, StreamName,
+    Assumed, Boxed, Burial, Claim, Fence, Identity, Inbox, Known, LetterStore, Memory, Stop, StoreError, StreamName,
 };
 use assume::lanes_of;
 pub(super) use effect::Parameter;
@@ -266,6 +266,18 @@ impl PostgresInbox {
         }
     }
 
+    async fn moves(&self) -> Result<BTreeMap<StreamName, i64>, StoreError> {
+        let client = self.client().await?;
+        let asked: [Parameter<'_>; 1] = [(&self.options.name, Type::TEXT)];
+        let rows = client.query_typed(&self.text.moved, &asked).await;
+        let rows = rows.map_err(|error| away(&error))?;
+        let stream = |row: &tokio_postgres::Row| StreamName {
+            topic: row.get::<_, &str>(0).into(),
+            partition: Some(row.get(1)).filter(|partition| *partition >= 0),
+        };
+        Ok(rows.iter().map(|row| (stream(row), row.get(2))).collect())
+    }
+
     async fn reach(&self) -> Result<Memory, StoreError> {
         let client = self.client().await?;
         let row = client.query_typed_one(&self.text.memory, &[]).await;
@@ -314,6 +326,22 @@ impl Inbox for PostgresInbox {
 
     fn bury<'a>(&'a self, fence: &'a Fence, burials: Vec<Burial>) -> Boxed<'a, Result<(), StoreError>> {
         Box::pin(async move { self.give_up(fence, &burials).await })
+    }
+
+    fn stop<'a>(&'a self, fence: &'a Fence, stop: Stop) -> Boxed<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let more: [Parameter<'_>; 4] = [
+                (&stop.mark, Type::INT8),
+                (&stop.kind, Type::TEXT),
+                (&stop.from, Type::INT8),
+                (&stop.go_on, Type::INT8),
+            ];
+            self.under(fence, &self.text.stop, &more).await
+        })
+    }
+
+    fn moved(&self) -> Boxed<'_, Result<BTreeMap<StreamName, i64>, StoreError>> {
+        Box::pin(self.moves())
     }
 
     fn tidy(&self) -> Boxed<'_, Result<Duration, StoreError>> {

@@ -27,6 +27,8 @@ pub(in crate::postgres) struct InboxText {
     pub(in crate::postgres) identities: String,
     pub(super) rotate: String,
     pub(super) sweep: String,
+    pub(super) stop: String,
+    pub(super) moved: String,
     pub(super) memory: String,
 }
 
@@ -62,6 +64,8 @@ impl InboxText {
             identities: text!("identities"),
             rotate: text!("rotate"),
             sweep: text!("sweep"),
+            stop: text!("stop"),
+            moved: text!("moved"),
             memory: text!("memory"),
         }
     }

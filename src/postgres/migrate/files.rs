@@ -77,9 +77,10 @@ const LETTERS: [Step; 2] = [
     file!(Letters 1 "letters" "letters/0001_letters.up.sql"),
     file!(Letters 2 "origin" "letters/0002_origin.up.sql"),
 ];
-const INBOX: [Step; 2] = [
+const INBOX: [Step; 3] = [
     file!(Inbox 1 "inbox" "inbox/0001_inbox.up.sql"),
     file!(Inbox 2 "once" "inbox/0002_once.up.sql"),
+    file!(Inbox 3 "desk" "inbox/0003_desk.up.sql"),
 ];
 const WAKE: Step = file!(Wake 1 "wake" "wake/0001_wake.up.sql");
 

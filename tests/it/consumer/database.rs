@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use twinbox::contract::{
     Assumed, Boxed, Burial, Claim, CloseRun, DueLane, Fence, Identity, Inbox, Kept, Known, Letter, LetterCounts,
-    LetterId, LetterStore, Memory, Next, StoreError, StoreRun, StreamName,
+    LetterId, LetterStore, Memory, Next, Stop, StoreError, StoreRun, StreamName,
 };
 use twinbox::delivery::{Cause, LaneName};
 use twinbox::message::Message;
+use uuid::Uuid;
 
 /// One blocked lane.
 #[derive(Debug)]
@@ -27,10 +28,15 @@ pub(super) struct Tables {
     pub(super) position: Option<i64>,
     pub(super) claim: Option<Claim>,
     pub(super) claims: Vec<Claim>,
+    signed_by: Option<Uuid>,
     pub(super) done: HashSet<Identity>,
     pub(super) lanes: BTreeMap<LaneName, Row>,
     pub(super) buried: Vec<Burial>,
     last_letter: i64,
+    /// Why the stream stands still.
+    pub(super) stopped: Option<Stop>,
+    /// An operator has moved the stream, and nobody took it over since.
+    moved: bool,
     /// The database answers nothing.
     pub(super) away: bool,
 }
@@ -72,6 +78,13 @@ impl Database {
         }
     }
 
+    /// Moves the stream as an operator does.
+    pub(super) fn put_at(&self, position: i64) {
+        let mut tables = self.tables();
+        tables.epoch += 1;
+        (tables.position, tables.stopped, tables.moved) = (Some(position), None, true);
+    }
+
     /// Effect and inbox row, under a fence.
     pub(super) fn effect(&self, fence: &Fence, identity: Identity) -> Option<bool> {
         let mut tables = self.tables();
@@ -86,10 +99,12 @@ impl Inbox for Database {
             let epoch = self.tables().epoch;
             let mut tables = self.fenced(epoch)?;
             tables.epoch += 1;
+            (tables.moved, tables.stopped) = (false, None);
             Ok(Assumed {
                 fence: Arc::new(Fence::new(stream, tables.epoch, 0)),
                 position: tables.position,
                 claim: tables.claim,
+                signed_by: tables.signed_by,
                 wait: Duration::ZERO,
                 blocked: tables.lanes.keys().cloned().collect(),
                 letters: Arc::new(Letters {
@@ -110,6 +125,7 @@ impl Inbox for Database {
             let mut tables = self.fenced(fence.epoch)?;
             tables.claim = Some(claim);
             tables.claims.push(claim);
+            tables.signed_by = Some(fence.holder);
             Ok(())
         })
     }
@@ -149,6 +165,26 @@ impl Inbox for Database {
         Box::pin(async move {
             self.fenced(fence.epoch)?.buried.extend(burials);
             Ok(())
+        })
+    }
+
+    fn stop<'a>(&'a self, fence: &'a Fence, stop: Stop) -> Boxed<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut tables = self.fenced(fence.epoch)?;
+            tables.position = tables.position.max(stop.mark);
+            tables.stopped = Some(stop);
+            Ok(())
+        })
+    }
+
+    fn moved(&self) -> Boxed<'_, Result<BTreeMap<StreamName, i64>, StoreError>> {
+        Box::pin(async move {
+            let tables = self.tables();
+            let name = StreamName {
+                topic: "t".into(),
+                partition: Some(0),
+            };
+            Ok(tables.moved.then(|| (name, tables.epoch)).into_iter().collect())
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod database;
 mod deaths;
+mod desk;
 mod engine;
 mod failures;
 mod leaving;

@@ -9,8 +9,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use twinbox::consumer::{Control, Engine, Limits, Outcome, Status, Wanted, run};
 use twinbox::contract::{
-    Begin, Boxed, Capacity, Fate, Finding, Happening, Identity, Lag, Page, Processed, Processor, Room, Start, Stream,
-    StreamError, StreamName, Subscriber, Subscription, Work,
+    Begin, Boxed, Capacity, Fate, Finding, Happening, Identity, Incident, Lag, Page, Processed, Processor, Room, Start,
+    Stream, StreamError, StreamName, Subscriber, Subscription, Work,
 };
 use twinbox::delivery::{Failure, FailureKind, RestPolicy, Route, Router, Template, TemplateUse};
 use twinbox::flow::{OnReject, Settings};
@@ -28,6 +28,8 @@ pub(super) const ATTEMPTS: u32 = 3;
 struct Partition {
     name: StreamName,
     log: Mutex<Vec<Option<String>>>,
+    /// Offsets that are gone: the first, and the first that is there again.
+    gap: Mutex<Option<(i64, i64)>>,
     arrived: Notify,
     fate: watch::Sender<Fate>,
     settled: AtomicI64,
@@ -89,6 +91,7 @@ impl World {
                     partition: Some(0),
                 },
                 log: Mutex::default(),
+                gap: Mutex::default(),
                 arrived: Notify::new(),
                 fate: watch::channel(Fate::Ours).0,
                 settled: AtomicI64::new(-1),
@@ -109,6 +112,11 @@ impl World {
         let keys = keys.into_iter().map(|key| Some(key.to_owned()));
         self.partition.log.lock().expect("a log").extend(keys);
         self.partition.arrived.notify_waiters();
+    }
+
+    /// Offsets from the one to below the other are gone.
+    pub(super) fn lose(&self, gap: (i64, i64)) {
+        *self.partition.gap.lock().expect("a gap") = Some(gap);
     }
 
     pub(super) fn fate(&self, fate: Fate) {
@@ -241,6 +249,24 @@ fn message(offset: u64, key: Option<&str>) -> Message {
     })
 }
 
+// === impl Partition ===
+
+impl Partition {
+    fn lost(&self, at: i64) -> Result<(), StreamError> {
+        match *self.gap.lock().expect("a gap") {
+            Some((first, next)) if (first..next).contains(&at) => Err(StreamError::Incident(Incident {
+                kind: "offsets_lost",
+                destination: ["t", "0"].into_iter().collect(),
+                from: at.to_string(),
+                to: next.to_string(),
+                sentence: "as scripted".to_owned(),
+                go_on: Some(next),
+            })),
+            _ => Ok(()),
+        }
+    }
+}
+
 // === impl Running ===
 
 impl Running {
@@ -310,7 +336,7 @@ impl Stream for Member {
             Begin::Start(_) => 0,
         };
         self.1.store(first, Ordering::SeqCst);
-        Box::pin(async move { Ok(first) })
+        Box::pin(async move { self.0.lost(first).map(|()| first) })
     }
 
     fn next(&self, room: Room) -> Boxed<'_, Result<Page, StreamError>> {
@@ -318,10 +344,13 @@ impl Stream for Member {
             loop {
                 let arrived = self.0.arrived.notified();
                 let from = self.1.load(Ordering::SeqCst);
+                self.0.lost(from)?;
+                let end = self.0.gap.lock().expect("a gap").map_or(i64::MAX, |(first, _)| first);
+                let end = if from < end { end - from } else { i64::MAX };
                 let messages: Vec<_> = {
                     let log = self.0.log.lock().expect("a log");
                     let log = (0..).zip(log.iter()).skip(usize::try_from(from).expect("an offset"));
-                    log.take(room.messages)
+                    log.take(room.messages.min(usize::try_from(end).expect("above")))
                         .map(|(at, key)| message(at, key.as_deref()))
                         .collect()
                 };

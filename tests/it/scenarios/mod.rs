@@ -3,6 +3,7 @@
 //! Each is small by default and full-size with `TWINBOX_CAMPAIGN=1`. A failing one prints where its configuration,
 //! logs and verdict are.
 
+mod accept_offsets;
 mod backlog;
 mod bad_rows;
 mod both_halves;
@@ -27,6 +28,7 @@ mod ledger_under_faults;
 mod ledger_without_faults;
 #[cfg(feature = "faults")]
 mod liveness;
+mod moved;
 mod one_rejected_key;
 mod one_trace;
 mod outages;

@@ -163,6 +163,9 @@ impl Cell {
         state.stage = Stage::Reading;
         state.queue = Some(queue);
         state.next = offset;
+        // Somebody moved it back: what was settled above is to be settled again.
+        state.mark = state.mark.filter(|mark| *mark <= offset);
+        state.times.clear();
         state.held = None;
         state.broken = None;
         state.high = high.max(offset);

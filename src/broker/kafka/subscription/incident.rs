@@ -29,21 +29,30 @@ impl Place<'_> {
         } else {
             let what = format!(
                 "{stream} should go on at {expected} and ends at {high}: its log was cut off, or the topic is another one \
-                 than before. Go on at {high}: `twinbox accept {consumer} offsets_lost`; from its start: `twinbox rewind`"
+                 than before. Go on at {high}: `twinbox accept {consumer} offsets_lost`; from its start: `twinbox rewind \
+                 {consumer} --to {low}`"
             );
             (high, what)
         };
-        self.made("offsets_lost", (expected.to_string(), to.to_string()), what)
+        let told = self.made("offsets_lost", (expected.to_string(), to.to_string()), what);
+        Incident {
+            go_on: Some(to),
+            ..told
+        }
     }
 
     /// The topic is another one than before.
-    pub(super) fn topic_recreated(self, expected: i64, high: i64) -> Incident {
+    pub(super) fn topic_recreated(self, expected: i64, (low, high): (i64, i64)) -> Incident {
         let (stream, consumer) = (self.stream, self.consumer);
         let what = format!(
             "the topic of {stream} was deleted and created anew: what was not read of the old one up to then is gone, and \
              offsets mean other messages now. Read the new one from its start: `twinbox accept {consumer} topic_recreated`"
         );
-        self.made("topic_recreated", (expected.to_string(), high.to_string()), what)
+        let told = self.made("topic_recreated", (expected.to_string(), high.to_string()), what);
+        Incident {
+            go_on: Some(low),
+            ..told
+        }
     }
 
     /// Partitions were added; they are read from their start.
@@ -67,6 +76,7 @@ impl Place<'_> {
             from,
             to,
             sentence,
+            go_on: None,
         }
     }
 }

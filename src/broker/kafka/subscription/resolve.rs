@@ -44,8 +44,8 @@ pub(super) fn resolve(board: &Board, client: &Client, cell: &Cell, from: Begin) 
 pub(super) fn broken(board: &Board, client: &Client, cell: &Cell, code: Code) -> Result<(i64, i64), StreamError> {
     let (next, _) = cell.place();
     if code == Code::UnknownTopicId {
-        let (_, high) = ends(client, cell)?;
-        return Err(StreamError::Incident(place(board, cell).topic_recreated(next, high)));
+        let ends = ends(client, cell)?;
+        return Err(StreamError::Incident(place(board, cell).topic_recreated(next, ends)));
     }
     if !failure::lost_place(code) {
         return Err(StreamError::Away(failure::stream(code, &cell.name.to_string())));
@@ -57,7 +57,9 @@ pub(super) fn broken(board: &Board, client: &Client, cell: &Cell, code: Code) ->
         ));
     }
     if next > high {
-        return Err(StreamError::Incident(place(board, cell).topic_recreated(next, high)));
+        return Err(StreamError::Incident(
+            place(board, cell).topic_recreated(next, (low, high)),
+        ));
     }
     Ok((next, high))
 }

@@ -58,7 +58,7 @@ impl Rig {
         done.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
-    async fn operator(&self) -> Client {
+    pub(super) async fn operator(&self) -> Client {
         connect(&self.database.login_url(Login::Operator))
             .await
             .expect("connected")
