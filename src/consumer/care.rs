@@ -96,6 +96,16 @@ impl Care {
         self.tried_to = self.tried_to.max(claim.tried_to);
     }
 
+    /// What is left of it after a clean end: only what others died of, while that lies ahead (S23).
+    pub(super) fn legacy(&self) -> Option<Claim> {
+        let care = self.care.checked_sub(1)?;
+        Some(Claim {
+            tried_to: self.until,
+            care,
+            alone: self.alone,
+        })
+    }
+
     /// How often the process died while it was alone with the message at that offset.
     pub(super) fn deaths(&self, offset: i64) -> u32 {
         self.alone.filter(|(at, _)| *at == offset).map_or(0, |(_, times)| times)
@@ -174,6 +184,31 @@ mod tests {
         assert_eq!(care.width(), Some(1));
         assert!(care.passed(50));
         assert_eq!(care.width(), None);
+    }
+
+    #[test]
+    fn s23_a_clean_end_in_the_middle_of_care_is_no_death() {
+        let mut care = died(50, 3, Some((10, 2)));
+        let claim = care.needed(10, now()).unwrap();
+        assert_eq!(claim.alone, Some((10, 3)), "its start is signed");
+        care.signed(claim, now());
+        let legacy = care.legacy();
+        assert_eq!(
+            legacy,
+            Some(Claim {
+                tried_to: 50,
+                care: 3,
+                alone: Some((10, 2))
+            })
+        );
+        let next = Care::new(4_000, legacy, Duration::ZERO);
+        assert_eq!(
+            (next.width(), next.deaths(10)),
+            (care.width(), 2),
+            "as careful as before, and no more"
+        );
+        assert!(care.passed(50));
+        assert_eq!(care.legacy(), None);
     }
 
     #[test]

@@ -213,17 +213,11 @@ fn opening(shared: &Shared, assumed: Assumed) -> Opening {
     }
 }
 
-/// A clean end: the position is written, the claim is cleared, the broker hears of the mark. What somebody died of before is
-/// no cleaner for it: until it is behind, the claim stays.
+/// A clean end: the position is written, the claim is cleared, the broker hears of the mark. What others died of before is
+/// no cleaner for it: until it is behind, that much is left, and nothing of ours.
 async fn sign_off(shared: &Shared, stream: &dyn Stream, at: (&Fence, Parting)) {
-    let (fence, Parting { mark, careful, .. }) = at;
-    let inbox = &shared.engine.inbox;
-    let signed_off = match mark {
-        Some(mark) if careful => inbox.mark(fence, mark).await,
-        None if careful => Ok(()),
-        mark => inbox.yield_to_next(fence, mark).await,
-    };
-    match signed_off {
+    let (fence, Parting { mark, legacy, .. }) = at;
+    match shared.engine.inbox.yield_to_next(fence, mark, legacy).await {
         Ok(()) => {
             if let Some(mark) = mark {
                 stream.settle(mark);

@@ -19,7 +19,8 @@ use super::tell::tell;
 use super::traced::Received;
 use super::witness::Witness;
 use crate::contract::{
-    Boxed, Fate, Fence, Incident, LetterCounts, LetterStore, Page, Progress, Room, StoreError, Stream, StreamError,
+    Boxed, Claim, Fate, Fence, Incident, LetterCounts, LetterStore, Page, Progress, Room, StoreError, Stream,
+    StreamError,
 };
 use crate::delivery::{Destination, Failure};
 use crate::flow::clock::{beating, moment, now, wait};
@@ -55,8 +56,8 @@ pub(super) enum Left {
 pub(super) struct Parting {
     /// Everything below it is settled.
     pub(super) mark: Option<i64>,
-    /// Something that an owner died of may still lie ahead.
-    pub(super) careful: bool,
+    /// What others died of, while it lies ahead.
+    pub(super) legacy: Option<Claim>,
     /// Everything that was called for has answered.
     pub(super) quiet: bool,
 }
@@ -145,7 +146,7 @@ pub(super) async fn work(
     let left = term.go(turns).await;
     let parting = Parting {
         mark: term.mark(),
-        careful: term.opening.care.width().is_some(),
+        legacy: term.opening.care.legacy(),
         quiet: matches!(left, Left::Fenced | Left::Moved | Left::Stopped(_)) && term.falls_silent(turns).await,
     };
     (left, parting)

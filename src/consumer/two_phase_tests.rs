@@ -160,7 +160,12 @@ impl Inbox for Ledger {
         unreachable!("the engine marks by itself")
     }
 
-    fn yield_to_next<'a>(&'a self, _: &'a Fence, _: Option<i64>) -> Boxed<'a, Result<(), StoreError>> {
+    fn yield_to_next<'a>(
+        &'a self,
+        _: &'a Fence,
+        _: Option<i64>,
+        _: Option<Claim>,
+    ) -> Boxed<'a, Result<(), StoreError>> {
         unreachable!("not a processor's to call")
     }
 

@@ -145,7 +145,14 @@ pub trait Inbox: Send + Sync {
     fn mark<'a>(&'a self, fence: &'a Fence, mark: i64) -> Boxed<'a, Result<(), StoreError>>;
 
     /// Writes the mark and clears the claim: a clean hand-over. The claims of lanes are signed off with it (S39).
-    fn yield_to_next<'a>(&'a self, fence: &'a Fence, mark: Option<i64>) -> Boxed<'a, Result<(), StoreError>>;
+    ///
+    /// `legacy` is left in its place: what others died of and what still lies ahead. Nobody waits for it.
+    fn yield_to_next<'a>(
+        &'a self,
+        fence: &'a Fence,
+        mark: Option<i64>,
+        legacy: Option<Claim>,
+    ) -> Boxed<'a, Result<(), StoreError>>;
 
     /// Which of these are remembered, done or dropped.
     fn known(&self, ids: Vec<Identity>) -> Boxed<'_, Result<HashSet<Identity>, StoreError>>;

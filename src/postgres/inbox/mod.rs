@@ -155,9 +155,7 @@ impl PostgresInbox {
 
     async fn sign(&self, fence: &Fence, claim: Claim, time: Duration) -> Result<(), StoreError> {
         let seconds = time.as_secs_f64();
-        let care = claim.care.cast_signed();
-        let at = claim.alone.map(|(at, _)| at);
-        let times = claim.alone.map_or(0, |(_, times)| times.cast_signed());
+        let (care, at, times) = columns(claim);
         let signed: [Parameter<'_>; 5] = [
             (&claim.tried_to, Type::INT8),
             (&seconds, Type::FLOAT8),
@@ -169,13 +167,21 @@ impl PostgresInbox {
     }
 
     /// Lanes first, the position row last.
-    async fn hand_over(&self, fence: &Fence, mark: Option<i64>) -> Result<(), StoreError> {
+    async fn hand_over(&self, fence: &Fence, mark: Option<i64>, legacy: Option<Claim>) -> Result<(), StoreError> {
         let failed = |error| away(&error);
         let mut client = self.client().await?;
         let transaction = client.transaction().await.map_err(failed)?;
         let holder = fence.holder.to_string();
         self.free(&transaction, fence, (Some(&holder), None)).await?;
-        let more = [(&mark as _, Type::INT8)];
+        let tried_to = legacy.map(|claim| claim.tried_to);
+        let (care, at, times) = columns(legacy.unwrap_or_default());
+        let more: [Parameter<'_>; 5] = [
+            (&mark, Type::INT8),
+            (&tried_to, Type::INT8),
+            (&care, Type::INT4),
+            (&at, Type::INT8),
+            (&times, Type::INT4),
+        ];
         let held = effect::under(
             &*transaction,
             &self.text.yield_to_next,
@@ -290,6 +296,12 @@ impl PostgresInbox {
     }
 }
 
+/// A claim's care, and what was tried alone, as the position row has them.
+fn columns(claim: Claim) -> (i32, Option<i64>, i32) {
+    let (at, times) = claim.alone.unzip();
+    (claim.care.cast_signed(), at, times.unwrap_or_default().cast_signed())
+}
+
 impl Inbox for PostgresInbox {
     fn assume(&self, stream: &StreamName) -> Boxed<'_, Result<Assumed, StoreError>> {
         let stream = stream.clone();
@@ -308,8 +320,13 @@ impl Inbox for PostgresInbox {
         Box::pin(async move { self.under(fence, &self.text.hold, &[(&Some(mark), Type::INT8)]).await })
     }
 
-    fn yield_to_next<'a>(&'a self, fence: &'a Fence, mark: Option<i64>) -> Boxed<'a, Result<(), StoreError>> {
-        Box::pin(self.hand_over(fence, mark))
+    fn yield_to_next<'a>(
+        &'a self,
+        fence: &'a Fence,
+        mark: Option<i64>,
+        legacy: Option<Claim>,
+    ) -> Boxed<'a, Result<(), StoreError>> {
+        Box::pin(self.hand_over(fence, mark, legacy))
     }
 
     fn known(&self, ids: Vec<Identity>) -> Boxed<'_, Result<HashSet<Identity>, StoreError>> {

@@ -169,7 +169,7 @@ pub(crate) async fn p1_whoever_had_the_stream_before_writes_nothing(cellar: &imp
         ("begin", inbox.begin(&old.fence, 6).await),
         ("claim", inbox.claim(&old.fence, claim(9), LONG).await),
         ("mark", inbox.mark(&old.fence, 9).await),
-        ("yield", inbox.yield_to_next(&old.fence, Some(9)).await),
+        ("yield", inbox.yield_to_next(&old.fence, Some(9), None).await),
         ("record", inbox.record(&old.fence, vec![identity(8)], Known::Done).await),
         ("bury", inbox.bury(&old.fence, vec![burial("k", 9)]).await),
         ("store", {
@@ -241,8 +241,11 @@ pub(crate) async fn p3_the_position_never_goes_back(cellar: &impl Cellar) {
     inbox.begin(&held.fence, 20).await.expect("begun already");
     let held = assume(cellar, 0).await;
     assert_eq!(held.position, Some(9));
-    inbox.yield_to_next(&held.fence, Some(8)).await.expect("handed over");
-    inbox.yield_to_next(&held.fence, None).await.expect("handed over");
+    inbox
+        .yield_to_next(&held.fence, Some(8), None)
+        .await
+        .expect("handed over");
+    inbox.yield_to_next(&held.fence, None, None).await.expect("handed over");
     assert_eq!(assume(cellar, 0).await.position, Some(9));
 }
 
@@ -271,11 +274,30 @@ pub(crate) async fn p4_a_claim_stays_until_it_is_yielded(cellar: &impl Cellar) {
         (Some(claim(50)), Duration::ZERO),
         "its time is over"
     );
-    inbox.yield_to_next(&next.fence, Some(50)).await.expect("handed over");
+    inbox
+        .yield_to_next(&next.fence, Some(50), None)
+        .await
+        .expect("handed over");
     let clean = assume(cellar, 0).await;
     assert_eq!(
         (clean.claim, clean.wait, clean.position),
         (None, Duration::ZERO, Some(50))
+    );
+    inbox.claim(&clean.fence, claim(90), LONG).await.expect("signed");
+    let legacy = Claim {
+        tried_to: 80,
+        care: 2,
+        alone: Some((60, 1)),
+    };
+    inbox
+        .yield_to_next(&clean.fence, None, Some(legacy))
+        .await
+        .expect("handed over");
+    let careful = assume(cellar, 0).await;
+    assert_eq!(
+        (careful.claim, careful.wait),
+        (Some(legacy), Duration::ZERO),
+        "what others died of is left, and nobody waits for it"
     );
 }
 

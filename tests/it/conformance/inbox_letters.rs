@@ -316,7 +316,7 @@ pub(crate) async fn s39_only_a_death_alone_keeps_the_attempt(cellar: &impl Cella
     let next = assume(cellar, 0).await;
     assert_eq!(due_lane(&*next.letters, "k", 1).await.attempts, 2, "given back");
     // A drain signs its claims off.
-    inbox.yield_to_next(&next.fence, None).await.expect("handed over");
+    inbox.yield_to_next(&next.fence, None, None).await.expect("handed over");
     let next = assume(cellar, 0).await;
     let claim = twinbox::contract::Claim {
         tried_to: 2,

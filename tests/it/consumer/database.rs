@@ -138,11 +138,16 @@ impl Inbox for Database {
         })
     }
 
-    fn yield_to_next<'a>(&'a self, fence: &'a Fence, mark: Option<i64>) -> Boxed<'a, Result<(), StoreError>> {
+    fn yield_to_next<'a>(
+        &'a self,
+        fence: &'a Fence,
+        mark: Option<i64>,
+        legacy: Option<Claim>,
+    ) -> Boxed<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let mut tables = self.fenced(fence.epoch)?;
             tables.position = tables.position.max(mark);
-            tables.claim = None;
+            tables.claim = legacy;
             Ok(())
         })
     }
