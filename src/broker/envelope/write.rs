@@ -66,11 +66,11 @@ impl Encoder {
     /// Hands every header of a message to `put`, in a fixed order. Answers how many of the row's gave way to ours.
     pub fn headers(&self, outbound: &Outbound, put: &mut dyn FnMut(&str, &[u8])) -> u32 {
         let message = &outbound.message;
-        match self.envelope {
+        match self.form(message) {
             Envelope::CloudEvents => self.cloudevents(outbound, put),
             Envelope::Debezium => put("id", uuid_text(message, &mut [0; 36])),
             Envelope::Raw => {
-                put("id", uuid_text(message, &mut [0; 36]));
+                put("id", id_text(message, &mut [0; 36]));
                 put("type", message.kind.as_bytes());
                 content_type(message, put);
             }
@@ -90,11 +90,19 @@ impl Encoder {
         self.row(outbound, put)
     }
 
+    /// What came as a CloudEvent goes on as one, whatever else is written raw.
+    fn form(&self, message: &Message) -> Envelope {
+        match (self.envelope, foreign_source(message)) {
+            (Envelope::Raw, Some(_)) => Envelope::CloudEvents,
+            (envelope, _) => envelope,
+        }
+    }
+
     fn cloudevents(&self, outbound: &Outbound, put: &mut dyn FnMut(&str, &[u8])) {
         let message = &outbound.message;
         put("ce_specversion", b"1.0");
-        put("ce_id", uuid_text(message, &mut [0; 36]));
-        put("ce_source", self.source.as_bytes());
+        put("ce_id", id_text(message, &mut [0; 36]));
+        put("ce_source", foreign_source(message).unwrap_or(&self.source).as_bytes());
         put("ce_type", message.kind.as_bytes());
         written(
             |out| TIME.print_timestamp(&message.occurred_at, StdIoWrite(out)).is_ok(),
@@ -118,7 +126,7 @@ impl Encoder {
         let mut gave_way = 0;
         for (name, value) in outbound.message.headers.iter() {
             let routed = || outbound.address.headers.iter().any(|(own, _)| **own == *name);
-            if self.reserves(name) || self.sets(&outbound.message, name) {
+            if self.reserves(&outbound.message, name) || self.sets(&outbound.message, name) {
                 // The row's content type is the one we write.
                 gave_way += u32::from(!name.eq_ignore_ascii_case("content-type"));
             } else if !routed() {
@@ -138,7 +146,7 @@ impl Encoder {
         is("twinbox-position")
             || is("traceparent") && message.traceparent.is_some()
             || is("twinbox-replay") && message.replay.is_some()
-            || match self.envelope {
+            || match self.form(message) {
                 Envelope::CloudEvents => CLOUDEVENTS.iter().any(|own| is(own)),
                 Envelope::Debezium => is("id"),
                 Envelope::Raw => is("id") || is("type") || is("content-type"),
@@ -146,15 +154,28 @@ impl Encoder {
     }
 
     /// Whether a row may not use this name: a forged `twinbox-replay` would change what a consumer does.
-    fn reserves(&self, name: &str) -> bool {
+    fn reserves(&self, message: &Message, name: &str) -> bool {
         let forged = starts_with(name, "twinbox-") && name != ODD_HEADERS;
-        forged || self.envelope == Envelope::CloudEvents && starts_with(name, "ce_")
+        forged || message.origin.is_none() && self.envelope == Envelope::CloudEvents && starts_with(name, "ce_")
     }
 }
 
 fn starts_with(name: &str, prefix: &str) -> bool {
     name.get(..prefix.len())
         .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+/// The source that a CloudEvent came with.
+fn foreign_source(message: &Message) -> Option<&str> {
+    message.origin.as_ref()?.source.as_deref()
+}
+
+/// The id as it was written by whoever published it first.
+fn id_text<'a>(message: &'a Message, buffer: &'a mut [u8; 36]) -> &'a [u8] {
+    match message.origin.as_ref().and_then(|origin| origin.id_text.as_deref()) {
+        Some(text) => text.as_bytes(),
+        None => uuid_text(message, buffer),
+    }
 }
 
 fn uuid_text<'a>(message: &Message, buffer: &'a mut [u8; 36]) -> &'a [u8] {
@@ -178,10 +199,17 @@ fn content_type(message: &Message, put: &mut dyn FnMut(&str, &[u8])) {
 }
 
 fn transport(message: &Message, put: &mut dyn FnMut(&str, &[u8])) {
-    written(
-        |out| write!(out, "{}", message.position).is_ok(),
-        |text| put("twinbox-position", text),
-    );
+    // What came from a broker has the position that its relay gave it, or none.
+    let position = match &message.origin {
+        Some(origin) => origin.sent,
+        None => Some(message.position),
+    };
+    if let Some(position) = position {
+        written(
+            |out| write!(out, "{position}").is_ok(),
+            |text| put("twinbox-position", text),
+        );
+    }
     if let Some(replay) = message.replay {
         written(
             |out| write!(out, "{replay}").is_ok(),

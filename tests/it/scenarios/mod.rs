@@ -8,6 +8,7 @@ mod backlog;
 mod bad_rows;
 mod both_halves;
 mod config_check_five;
+mod consumer_dead_letters;
 mod consumer_drain;
 mod consumer_thin_path;
 #[cfg(feature = "faults")]
