@@ -90,7 +90,7 @@ impl Encoder {
         self.row(outbound, put)
     }
 
-    /// What came as a CloudEvent goes on as one, whatever else is written raw.
+    /// What came as a `CloudEvent` goes on as one, whatever else is written raw.
     fn form(&self, message: &Message) -> Envelope {
         match (self.envelope, foreign_source(message)) {
             (Envelope::Raw, Some(_)) => Envelope::CloudEvents,
@@ -165,7 +165,7 @@ fn starts_with(name: &str, prefix: &str) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
-/// The source that a CloudEvent came with.
+/// The source that a `CloudEvent` came with.
 fn foreign_source(message: &Message) -> Option<&str> {
     message.origin.as_ref()?.source.as_deref()
 }
