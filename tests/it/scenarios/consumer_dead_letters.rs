@@ -30,8 +30,7 @@ async fn what_is_refused_stands_in_the_dead_letter_topic_as_it_came() {
     };
     stage.migrate(Payload::Jsonb).await;
     let kind = stage.aggregate("order", 1).await;
-    let dead = format!("{kind}.events.dlq");
-    stage.kafka.create_topic(&dead, 1, &[]).await;
+    stage.kafka.create_topic(&format!("{kind}.events.dlq"), 1, &[]).await;
     let owner = stage.database.owner().await;
     owner.batch_execute(HANDLER).await.expect("the handler");
     let mut relay = stage.relay(&stage.config("relay.yaml", json!({})));
@@ -67,12 +66,20 @@ async fn what_is_refused_stands_in_the_dead_letter_topic_as_it_came() {
     assert_eq!(consumer.terminate(PATIENCE).await.0, "exit 0", "{}", consumer.words());
     assert_eq!(relay.terminate(PATIENCE).await.0, "exit 0");
 
+    assert_dead(&stage, &kind, ids[1]);
+    let dropped = "select count(*) from twinbox.letter where closed = 'dead' and message_id = $1";
+    let row = owner.query_one(dropped, &[&ids[1]]).await.expect("the letters");
+    assert_eq!(row.get::<_, i64>(0), 1, "remembered as dead");
+}
+
+/// One dead letter: key, value and every header as they came, and what happened to it.
+fn assert_dead(stage: &Stage, kind: &str, id: Uuid) {
     let came = read_all(&stage.kafka.brokers, &[format!("{kind}.events")]);
     let came = came
         .iter()
-        .find(|record| record.id() == Some(ids[1]))
+        .find(|record| record.id() == Some(id))
         .expect("it was published");
-    let records = read_all(&stage.kafka.brokers, &[dead]);
+    let records = read_all(&stage.kafka.brokers, &[format!("{kind}.events.dlq")]);
     let [record] = records.as_slice() else {
         panic!("one dead letter, not {records:?}");
     };
@@ -100,7 +107,4 @@ async fn what_is_refused_stands_in_the_dead_letter_topic_as_it_came() {
             "{name}"
         );
     }
-    let dropped = "select count(*) from twinbox.letter where closed = 'dead' and message_id = $1";
-    let row = owner.query_one(dropped, &[&ids[1]]).await.expect("the letters");
-    assert_eq!(row.get::<_, i64>(0), 1, "remembered as dead");
 }
