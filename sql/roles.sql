@@ -127,7 +127,6 @@ begin
   grant select, insert on {schema}.inbox to twinbox_consumer;
   grant select on {schema}.inbox_generation, {schema}.migration to twinbox_consumer;
   grant select, insert, update on {schema}.consumer, {schema}.consumer_position to twinbox_consumer;
-  grant select on {schema}.consumer_range to twinbox_consumer;
   grant select, insert, update, delete on {schema}.lane, {schema}.letter to twinbox_consumer;
   grant insert on {schema}.audit to twinbox_consumer;
   grant execute on function {schema}.enter_generation, {schema}.rotate_inbox to twinbox_consumer;
@@ -135,10 +134,7 @@ begin
   -- People. A letter that is given up is remembered as dropped; one that is opened again is forgotten. A stream that is
   -- moved gets another epoch.
   grant insert, delete on {schema}.inbox to twinbox_operator;
-  grant update, delete on {schema}.consumer_position to twinbox_operator;
-  grant delete on {schema}.consumer to twinbox_operator;
-  grant insert, delete on {schema}.consumer_range to twinbox_operator;
-  grant usage on sequence {schema}.reprocess_number to twinbox_operator;
+  grant update on {schema}.consumer_position to twinbox_operator;
   grant execute on function {schema}.enter_generation to twinbox_operator;
 end
 $inbox$;

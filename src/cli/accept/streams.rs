@@ -14,7 +14,7 @@ const STOPS: [&str; 2] = ["offsets_lost", "topic_recreated"];
 /// Whether a name that the configuration does not know, or knows twice, means a consumer: one that is stopped, or that there
 /// is while there is no relay.
 pub(super) async fn meant(desk: &Desk, client: &Client, (name, kind): (&str, &str)) -> Result<bool, Stop> {
-    if desk.consumer(client, name).await?.is_none() {
+    if !desk.has_consumer(client, name).await? {
         return Ok(false);
     }
     let stopped = desk.stopped(client, (name, kind)).await?;

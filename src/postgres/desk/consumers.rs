@@ -47,15 +47,15 @@ impl Stopped {
 // === impl Desk ===
 
 impl Desk {
-    /// Whether somebody works for the consumer; none = there is no such consumer in this database.
-    pub async fn consumer(&self, client: &impl GenericClient, consumer: &str) -> Result<Option<bool>, DeskError> {
-        let there = self.sql("select to_regclass('{schema}.consumer_range') is not null");
+    /// Whether there is such a consumer in this database.
+    pub async fn has_consumer(&self, client: &impl GenericClient, consumer: &str) -> Result<bool, DeskError> {
+        let there = self.sql("select to_regclass('{schema}.consumer') is not null");
         if !client.query_one(&there, &[]).await?.get::<_, bool>(0) {
-            return Ok(None);
+            return Ok(false);
         }
-        let text = self.sql(include_str!("../../../sql/queries/desk/consumer.sql"));
+        let text = self.sql("select from {schema}.consumer c where c.consumer = $1::text");
         let row = client.query_typed_opt(&text, &[(&consumer, Type::TEXT)]).await?;
-        Ok(row.map(|row| row.get(0)))
+        Ok(row.is_some())
     }
 
     /// Streams of a consumer that an incident of that kind stopped.
@@ -64,7 +64,7 @@ impl Desk {
         client: &impl GenericClient,
         (consumer, kind): (&str, &str),
     ) -> Result<Vec<Stopped>, DeskError> {
-        if self.consumer(client, consumer).await?.is_none() {
+        if !self.has_consumer(client, consumer).await? {
             return Err(DeskError::NoConsumer(consumer.to_owned()));
         }
         let text = self.sql(include_str!("../../../sql/queries/desk/stopped.sql"));
@@ -90,7 +90,6 @@ impl Desk {
     ) -> Result<(), DeskError> {
         let transaction = client.transaction().await?;
         let text = self.sql(include_str!("../../../sql/queries/desk/go_on_at.sql"));
-        let gone = self.sql(include_str!("../../../sql/queries/desk/ranges_gone.sql"));
         for stream in streams {
             let partition = stream.partition.unwrap_or(-1);
             let put = transaction
@@ -98,11 +97,6 @@ impl Desk {
                 .await?;
             if put.is_none() {
                 return Err(DeskError::Changed(format!("{consumer}'s {}", stream.name())));
-            }
-            if kind == "topic_recreated" {
-                transaction
-                    .execute(&gone, &[&consumer, &stream.topic, &partition])
-                    .await?;
             }
         }
         let lost = streams.iter().map(Stopped::lost).sum();

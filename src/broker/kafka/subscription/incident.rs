@@ -29,8 +29,7 @@ impl Place<'_> {
         } else {
             let what = format!(
                 "{stream} should go on at {expected} and ends at {high}: its log was cut off, or the topic is another one \
-                 than before. Go on at {high}: `twinbox accept {consumer} offsets_lost`; from its start: `twinbox rewind \
-                 {consumer} --to {low}`"
+                 than before. Go on at {high}: `twinbox accept {consumer} offsets_lost`"
             );
             (high, what)
         };
