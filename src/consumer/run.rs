@@ -353,6 +353,8 @@ impl Shared {
             }
             std::mem::replace(&mut status.ready, true) || starts
         });
+        // The state and the streams that it speaks of are shown together.
+        self.report();
     }
 
     fn report(&self) {
