@@ -21,7 +21,7 @@ pub struct Arguments {
     pub export: Option<PathBuf>,
 }
 
-/// Runs the demo; exits 1 when anything was lost, invented or out of order.
+/// Runs the demo; exits 1 when anything was lost, invented or out of order, or had its effect twice.
 ///
 /// # Errors
 /// When a part could not begin, or something that should have happened did not.
@@ -37,29 +37,45 @@ pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> 
     if stage.console.json() {
         stage.console.document(&document(&report))?;
     } else {
-        let seconds = report.first_event.as_secs_f64();
         stage.console.line(&report.verdict.to_string())?;
+        let effects = &report.effects;
         stage.console.line(&format!(
-            "rolled back {} · first event at the reader after {seconds:.1} s",
-            report.rolled_back
+            "handled {} · without effect {} · phantom {} · out of order {} · effect twice {}",
+            effects.published, effects.lost, effects.phantom, effects.out_of_order, effects.twice
         ))?;
+        stage.console.line(&match &report.told {
+            Ok(told) => format!(
+                "rolled back {} · first event at the reader after {:.1} s",
+                told.rolled_back,
+                told.first_event.as_secs_f64()
+            ),
+            Err(what) => format!("waited in vain: {what}"),
+        })?;
         stage.console.line(if report.is_good() { "good" } else { "BAD" })?;
     }
     Ok(if report.is_good() { Exit::Ok } else { Exit::Failure })
 }
 
 fn document(report: &Report) -> serde_json::Value {
-    let verdict = &report.verdict;
+    let (verdict, effects, told) = (&report.verdict, &report.effects, report.told.as_ref().ok());
     json!({
         "good": report.is_good(),
         "written": verdict.written,
-        "rolled_back": report.rolled_back,
+        "rolled_back": told.map(|told| told.rolled_back),
         "published": verdict.published,
         "lost": verdict.lost,
         "phantom": verdict.phantom,
         "out_of_order": verdict.out_of_order,
         "published_twice": verdict.twice,
-        "first_event_seconds": report.first_event.as_secs_f64(),
+        "effects": {
+            "handled": effects.published,
+            "lost": effects.lost,
+            "phantom": effects.phantom,
+            "out_of_order": effects.out_of_order,
+            "twice": effects.twice,
+        },
+        "first_event_seconds": told.map(|told| told.first_event.as_secs_f64()),
+        "waited_in_vain": report.told.as_ref().err(),
     })
 }
 

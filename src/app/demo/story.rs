@@ -1,7 +1,10 @@
-//! What happens in the demo, in order: commits, an outage, a poison, a release, the verdict.
+//! What happens in the demo, in order: commits, an outage, a poison, a release; a consumer that dies in an effect, a refusal,
+//! a fix; the verdict.
+
+mod receiving;
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,10 +12,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 use tokio_postgres::Client;
 
+use super::effects;
+use super::process::{Process, Setup};
 use super::reader::Reader;
-use super::relays::{Leader, Pair};
+use super::relays;
 use super::stage::{DemoError, PARTITIONS, Stage, TOPIC};
-use super::verdict::{Truth, Verdict, judge};
+use super::verdict::{Seen, Truth, Verdict, judge};
 use super::view::View;
 use super::workload::{self, POISONED, Written};
 use crate::config::Environment;
@@ -49,8 +54,17 @@ pub struct Options {
 /// What the demo found.
 #[derive(Debug)]
 pub struct Report {
-    /// The verdict.
+    /// What the independent reader saw.
     pub verdict: Verdict,
+    /// What the application did.
+    pub effects: Verdict,
+    /// How the story went; or what never happened, and should have.
+    pub told: Result<Told, String>,
+}
+
+/// A story that came to its end.
+#[derive(Debug, Clone, Copy)]
+pub struct Told {
     /// Transactions that were rolled back on purpose.
     pub rolled_back: usize,
     /// From the start of the process to the first event at the reader.
@@ -63,7 +77,8 @@ impl Report {
     /// Whether everything held, and everything that the demo is about really happened.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.verdict.is_good() && self.rolled_back > 0
+        let told = self.told.as_ref().is_ok_and(|told| told.rolled_back > 0);
+        told && self.verdict.is_good() && self.effects.is_good() && self.effects.twice == 0
     }
 }
 
@@ -74,8 +89,10 @@ struct Story {
     client: Client,
     /// The application's other connection: its transactions are open for long.
     late: Client,
+    setup: Setup,
     /// Leads, until it is killed.
-    leader: Leader,
+    leader: Process,
+    consumer: Process,
     /// Lets the standby begin.
     begin: Option<oneshot::Sender<()>>,
     mended: Arc<AtomicBool>,
@@ -86,17 +103,18 @@ struct Story {
 /// Runs the demo.
 ///
 /// # Errors
-/// When a part could not begin, or something that should have happened did not.
+/// When a part could not begin, or broke.
 pub async fn run(options: Options, environment: &Environment) -> Result<Report, DemoError> {
     let view = View::new(options.began, options.live, options.quiet);
     let stage = Stage::start(environment, options.keep).await?;
     view.say("a throwaway PostgreSQL and a mock Kafka cluster are up, tables made");
     let (client, late) = (stage.client().await?, stage.client().await?);
     workload::prepare(&client).await?;
+    effects::prepare(&client).await?;
     let reader = Reader::start(&stage.brokers(), TOPIC, PARTITIONS)?;
     let mended = Arc::new(AtomicBool::new(false));
-    let relays = Pair::new(&stage)?;
-    let standby = relays.standby(&mended)?;
+    let setup = Setup::new(&stage)?;
+    let standby = relays::standby(&setup, &mended)?;
     let (begin, begun) = oneshot::channel();
     let (drain, draining) = watch::channel(false);
     let (status, seen) = watch::channel(Status::default());
@@ -111,7 +129,9 @@ pub async fn run(options: Options, environment: &Environment) -> Result<Report, 
         reader,
         client,
         late,
-        leader: relays.leader()?,
+        leader: setup.start("relay")?,
+        consumer: setup.start("consume")?,
+        setup,
         begin: Some(begin),
         mended,
         began: options.began,
@@ -133,48 +153,57 @@ pub async fn run(options: Options, environment: &Environment) -> Result<Report, 
     let (outcome, told) = tokio::join!(stands_by, told);
     story.view.end();
     let Story {
-        stage, reader, client, ..
+        stage,
+        reader,
+        client,
+        view,
+        consumer,
+        ..
     } = story;
+    // Whatever it would still do wrong has been done.
+    drop(consumer);
     let (truth, records) = (workload::truth(&client).await?, reader.seen.borrow().clone());
+    let done = effects::done(&client).await?;
     reader.stop();
     if options.keep {
-        story.view.say(&stage.kept());
+        view.say(&stage.kept());
     }
     stage.end().await?;
     if let Some(directory) = &options.export {
-        export(directory, &truth, &records)?;
+        export(directory, &truth, (&records, &done))?;
     }
-    let (written, first_event) = told?;
+    let told = match told {
+        Err(DemoError::Waited(what)) => Err(what),
+        told => Ok(told?),
+    };
     match outcome {
         Outcome::Halted { sentence } => Err(DemoError::Relay(sentence)),
         Outcome::Drained | Outcome::DeadlinePassed => Ok(Report {
             verdict: judge(&truth, &records),
-            rolled_back: written.rolled_back,
-            first_event,
+            effects: judge(&truth, &done),
+            told,
         }),
     }
 }
 
-fn export(directory: &std::path::Path, truth: &[Truth], records: &[super::verdict::Seen]) -> Result<(), DemoError> {
+fn export(directory: &Path, truth: &[Truth], logs: (&[Seen], &[Seen])) -> Result<(), DemoError> {
+    let (records, done) = logs;
     std::fs::create_dir_all(directory)?;
     let committed: String = truth
         .iter()
         .map(|event| format!("{} {} {}\n", event.id, event.key, event.number))
         .collect();
-    let seen: String = records
-        .iter()
-        .map(|record| format!("{} {}\n", record.id, record.key))
-        .collect();
+    let lines = |log: &[Seen]| -> String { log.iter().map(|seen| format!("{} {}\n", seen.id, seen.key)).collect() };
     std::fs::write(directory.join("committed.txt"), committed)?;
-    std::fs::write(directory.join("seen.txt"), seen)?;
+    std::fs::write(directory.join("seen.txt"), lines(records))?;
+    std::fs::write(directory.join("done.txt"), lines(done))?;
     Ok(())
 }
 
 // === impl Story ===
 
 impl Story {
-    /// Tells the story; answers what was written, and the time to the first event.
-    async fn tell(&mut self, status: &watch::Receiver<Status>) -> Result<(Written, Duration), DemoError> {
+    async fn tell(&mut self, status: &watch::Receiver<Status>) -> Result<Told, DemoError> {
         let mut written = self
             .write("writing: every seventh transaction rolls back, one stays open while the others commit")
             .await?;
@@ -192,7 +221,18 @@ impl Story {
         self.view.say("a second relay of the same name stands by");
 
         written += self.outage(status).await?;
-        written += workload::poison(&mut self.client).await?;
+        written += self.poison(status).await?;
+        written += self.receive().await?;
+        self.arrive(written.committed).await?;
+        Ok(Told {
+            rolled_back: written.rolled_back,
+            first_event,
+        })
+    }
+
+    /// The broker refuses a message until it is mended.
+    async fn poison(&mut self, status: &watch::Receiver<Status>) -> Result<Written, DemoError> {
+        let mut written = workload::poison(&mut self.client).await?;
         self.view.say(&format!(
             "{POISONED} wrote a message that the broker refuses, and one behind it"
         ));
@@ -204,29 +244,28 @@ impl Story {
         written += self
             .write("writing on: the parked key's messages queue behind it")
             .await?;
-
         self.mended.store(true, Ordering::Relaxed);
-        let released = self.release().await?;
+        let released = self.release(POISONED, "the broker takes it now").await?;
         self.view.say(&format!(
             "mended, and released: {released} key goes out again, in order"
         ));
-        let expected = written.committed;
-        let arrived = self
-            .wait("every committed event at the reader", || {
-                let ids: HashSet<_> = seen.borrow_and_update().iter().map(|record| record.id).collect();
-                ids.len() >= expected
-            })
-            .await;
-        match arrived {
-            Ok(()) => {
-                self.wait("the parked key to be free", || status.borrow().lanes.parked == 0)
-                    .await?;
-            }
-            // What does not arrive any more is lost, and the verdict counts it.
-            Err(DemoError::Waited(_)) => self.view.say("some committed events never arrived"),
-            Err(error) => return Err(error),
+        self.wait("the parked key to be free", || status.borrow().lanes.parked == 0)
+            .await?;
+        Ok(written)
+    }
+
+    /// Waits until every committed event has arrived and had its effect. What does not any more, the verdict counts.
+    async fn arrive(&mut self, expected: usize) -> Result<(), DemoError> {
+        let seen = self.reader.seen.clone();
+        let arrived = self.wait_for("every event", async || {
+            let done = effects::done(&self.client).await?;
+            Ok(different(&seen.borrow()) >= expected && different(&done) >= expected)
+        });
+        match arrived.await {
+            Err(DemoError::Waited(_)) => self.view.say("some committed events never arrived, or never had their effect"),
+            other => other?,
         }
-        Ok((written, first_event))
+        Ok(())
     }
 
     /// The broker goes away, and the leading relay dies with messages under way.
@@ -251,14 +290,14 @@ impl Story {
     }
 
     /// `twinbox letters release --key order-5`; how many keys it let go.
-    async fn release(&self) -> Result<u64, DemoError> {
+    async fn release(&self, key: &str, reason: &str) -> Result<u64, DemoError> {
         let change = Change {
             verb: Verb::Release,
             selection: Selection {
-                key: Some(POISONED.to_owned()),
+                key: Some(key.to_owned()),
                 ..Selection::default()
             },
-            reason: Some("the broker takes it now".to_owned()),
+            reason: Some(reason.to_owned()),
             rate: None,
         };
         let released = self.stage.desk()?.apply(change).await;
@@ -289,8 +328,16 @@ impl Story {
     }
 
     async fn wait(&self, what: &str, mut done: impl FnMut() -> bool) -> Result<(), DemoError> {
+        self.wait_for(what, async || Ok(done())).await
+    }
+
+    async fn wait_for(
+        &self,
+        what: &str,
+        mut done: impl AsyncFnMut() -> Result<bool, DemoError>,
+    ) -> Result<(), DemoError> {
         let watching = async {
-            while !done() {
+            while !done().await? {
                 self.look().await?;
                 tokio::time::sleep(LOOK_EVERY).await;
             }
@@ -300,4 +347,9 @@ impl Story {
             .await
             .unwrap_or_else(|_| Err(DemoError::Waited(what.to_owned())))
     }
+}
+
+/// Different events of a log.
+fn different(log: &[Seen]) -> usize {
+    log.iter().map(|seen| seen.id).collect::<HashSet<_>>().len()
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, Error, GenericClient};
 use uuid::Uuid;
 
+use super::effects::{BUG, REFUSED};
 use super::verdict::Truth;
 
 /// Orders that change: the keys.
@@ -90,6 +91,16 @@ pub(super) async fn round(client: &mut Client, round: i64) -> Result<Written, Er
 pub(super) async fn poison(client: &mut Client) -> Result<Written, Error> {
     change(client, POISONED, POISON, true).await?;
     change(client, POISONED, "behind the poison", true).await?;
+    Ok(Written {
+        committed: 2,
+        rolled_back: 0,
+    })
+}
+
+/// One event that the handler refuses, and one behind it that has to wait.
+pub(super) async fn bug(client: &mut Client) -> Result<Written, Error> {
+    change(client, REFUSED, BUG, true).await?;
+    change(client, REFUSED, "behind the bug", true).await?;
     Ok(Written {
         committed: 2,
         rolled_back: 0,

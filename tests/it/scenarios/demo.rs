@@ -20,10 +20,16 @@ fn the_demo_ends_well() {
     for harm in ["lost", "phantom", "out_of_order"] {
         assert_eq!(verdict[harm], 0, "{harm}: {verdict}\n{words}");
     }
+    assert_eq!(verdict["written"], verdict["effects"]["handled"], "{verdict}");
+    for harm in ["lost", "phantom", "out_of_order", "twice"] {
+        assert_eq!(verdict["effects"][harm], 0, "effects {harm}: {verdict}\n{words}");
+    }
     for (what, told) in [
         ("a commit that came late", "stays open while the others commit"),
         ("a killed leader", "the standby leads"),
-        ("a parked key", "is parked"),
+        ("a parked key", "order-5 is parked"),
+        ("a killed consumer", "killed (SIGKILL) in the middle of an effect"),
+        ("a refused event", "order-3 is parked"),
     ] {
         assert!(words.contains(told), "{what} is not in the story:\n{words}");
     }
