@@ -13,7 +13,7 @@ use twinbox::contract::{
     Stream, StreamError, StreamName, Subscriber, Subscription, Work,
 };
 use twinbox::delivery::{Failure, FailureKind, RestPolicy, Route, Router, Template, TemplateUse};
-use twinbox::flow::{OnReject, Settings};
+use twinbox::flow::{OnReject, Pauses, Settings};
 use twinbox::message::{Body, Content, ContentType, Headers, Message, Origin, Position};
 use twinbox::telemetry::{ConsumerSpans, Pulse};
 use uuid::Uuid;
@@ -49,6 +49,8 @@ pub(super) enum Reply {
 /// Everything around a consumer.
 pub(super) struct World {
     pub(super) database: Database,
+    /// What an operator holds back.
+    pub(super) pauses: watch::Sender<Pauses>,
     partition: Arc<Partition>,
     script: Arc<Mutex<Script>>,
     /// Offsets in the order of their effects, attempts in the order of the calls.
@@ -85,6 +87,7 @@ impl World {
     pub(super) fn new() -> Self {
         Self {
             database: Database::default(),
+            pauses: watch::channel(Pauses::none()).0,
             partition: Arc::new(Partition {
                 name: StreamName {
                     topic: "t".into(),
@@ -178,6 +181,7 @@ impl World {
         let control = Control {
             wanted: asked,
             drain_deadline: Duration::from_secs(5),
+            pauses: self.pauses.subscribe(),
             status: tell,
         };
         Running {
