@@ -77,7 +77,7 @@ impl PostgresBoard {
         let lanes = blocked.iter().map(|lane| {
             let own = lane.key.as_deref().map(Key::from);
             let own = pauses.iter().find(|pause| pause.key.is_some() && pause.key == own);
-            self.of_lane(lane, own.or(whole))
+            self.of_lane(lane, (own, whole))
         });
         let mut entries: Vec<LaneEntry> = bare.chain(lanes).collect();
         for entry in &mut entries {
@@ -105,9 +105,10 @@ impl PostgresBoard {
         }
     }
 
-    fn of_lane(&self, lane: &Blocked, pause: Option<&Paused>) -> LaneEntry {
+    fn of_lane(&self, lane: &Blocked, (own, whole): (Option<&Paused>, Option<&Paused>)) -> LaneEntry {
+        let pause = own.or(whole);
         let state = match lane.cause.as_str() {
-            _ if pause.is_some() => "paused",
+            _ if own.is_some() => "paused",
             "rejected" => "parked",
             "destination" => "deferred",
             _ => "scheduled",

@@ -141,12 +141,14 @@ impl LaneEntry {
         let Self { owner, side, .. } = self;
         let key = self.key.as_deref().map(quoted);
         match (self.state.as_str(), key, &self.paused) {
-            ("paused", Some(key), Some(_)) => format!("twinbox lanes resume {owner} --side {side} --key {key}"),
+            ("paused", Some(key), _) => format!("twinbox lanes resume {owner} --side {side} --key {key}"),
             ("paused", None, _) => format!("twinbox lanes resume {owner} --side {side} --all"),
             ("parked", Some(key), _) => {
                 format!("twinbox letters release --owner {owner} --key {key}, or `discard` in place of `release`")
             }
             ("parked", None, _) => format!("twinbox letters list --owner {owner}, then release or discard --id"),
+            // It stands for itself, and nothing of the owner goes on.
+            (_, _, Some(_)) => format!("twinbox lanes resume {owner} --side {side} --all"),
             _ => "goes on by itself".to_owned(),
         }
     }
@@ -194,6 +196,8 @@ mod tests {
         let hint = entry("paused", Some("it's 42"), true).hint();
         assert_eq!(hint, r"twinbox lanes resume billing --side consumer --key 'it'\''s 42'");
         let hint = entry("paused", None, true).hint();
+        assert_eq!(hint, "twinbox lanes resume billing --side consumer --all");
+        let hint = entry("scheduled", Some("7"), true).hint();
         assert_eq!(hint, "twinbox lanes resume billing --side consumer --all");
         assert!(
             entry("parked", Some("7"), false)

@@ -42,6 +42,8 @@ pub(super) type Script = Arc<dyn Fn(u64, u32) -> Reply + Send + Sync>;
 pub(super) enum Reply {
     Done,
     Fails(FailureKind),
+    /// Done, once that is said.
+    Waits(watch::Receiver<bool>),
     /// It never answers: the process is to die with it.
     Hangs,
 }
@@ -414,8 +416,12 @@ impl Processor for Application {
                     continue;
                 }
                 self.calls.lock().expect("calls").push((offset, outbound.attempt));
-                match script(offset, outbound.attempt) {
-                    Reply::Done => answers.push(
+                let mut reply = script(offset, outbound.attempt);
+                if let Reply::Waits(gate) = &mut reply {
+                    let _ = gate.wait_for(|open| *open).await;
+                }
+                match reply {
+                    Reply::Done | Reply::Waits(_) => answers.push(
                         match self.database.effect(&work.fence, Identity::of(&outbound.message)) {
                             None => Processed::Fenced,
                             Some(false) => Processed::Duplicate,

@@ -57,7 +57,7 @@ impl Play {
     fn consuming(&self) -> PathBuf {
         let brokers: Vec<&str> = self.stage.kafka.brokers.split(',').collect();
         let change = json!({ "relays": null, "admin": { "token": TOKEN }, "consumers": { CONSUMER: {
-            "from": { "kafka": { "brokers": brokers, "topics": self.topics(), "group": self.stage.name } },
+            "from": { "kafka": { "brokers": brokers, "topics": self.topics(), "group": self.stage.name, "options": { "session.timeout.ms": "6000" } } },
             "handler": { "sql": { "function": FUNCTION } },
         } } });
         self.stage.config("consumer.yaml", change)
@@ -108,6 +108,16 @@ impl Play {
 
     async fn effects(&self) -> Vec<Uuid> {
         effects::effects(&self.stage.database).await
+    }
+
+    /// The lane is due all the time, and nobody has taken it out.
+    async fn rests_untouched(&self) {
+        let sql = "select count(*) filter (where l.cause = 'paused' and l.due <= now() and l.claimed_by is null and l.attempts = 0),
+              max(t.last_failed_at - t.first_failed_at) < interval '100 ms'
+            from twinbox.lane l join twinbox.letter t using (side, owner, lane) where t.closed is null";
+        let row = self.stage.database.owner().await.query_one(sql, &[]).await;
+        let row = row.expect("tables of letters");
+        assert_eq!((row.get::<_, i64>(0), row.get::<_, bool>(1)), (4, true));
     }
 
     /// Effects that were not the first attempt.
@@ -191,6 +201,8 @@ async fn a_paused_key_of_a_consumer_waits_and_the_others_flow() {
     );
     assert_eq!(shown[0]["paused"]["reason"], "refunds are wrong", "{shown}");
     assert_eq!(shown[0]["stored"].as_array().map(Vec::len), Some(4), "{shown}");
+
+    play.rests_untouched().await;
 
     let resumed = play
         .lanes(&consumer, &config, &["resume", CONSUMER, "--key", &held])
