@@ -17,7 +17,7 @@ fn key(offset: u64) -> String {
 }
 
 /// Everything that is read is called for, or waits for its call; nothing answers before the gate opens.
-async fn busy(world: &World) -> watch::Sender<bool> {
+fn busy(world: &World) -> watch::Sender<bool> {
     let (gate, open) = watch::channel(false);
     world.script(move |_, _| Reply::Waits(open.clone()));
     let keys: Vec<String> = (0..MESSAGES).map(key).collect();
@@ -40,7 +40,7 @@ fn whole() -> Pauses {
 #[tokio::test]
 async fn a_paused_key_that_waits_for_its_call_is_not_called_for() {
     let world = World::new();
-    let gate = busy(&world).await;
+    let gate = busy(&world);
     let mut consumer = world.start();
     consumer
         .shows("all are read", |status| status.in_flight() == MESSAGES as usize)
@@ -77,7 +77,7 @@ async fn a_paused_key_that_waits_for_its_call_is_not_called_for() {
 #[tokio::test]
 async fn under_a_whole_pause_nothing_is_called_for_and_nothing_stored() {
     let world = World::new();
-    let gate = busy(&world).await;
+    let gate = busy(&world);
     let mut consumer = world.start();
     consumer
         .shows("all are read", |status| status.in_flight() == MESSAGES as usize)
