@@ -78,6 +78,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let control = Control {
         wanted: asked,
         drain_deadline: DRAIN,
+        pauses: watch::channel(flow::Pauses::none()).1,
         status: tell,
     };
     let consumer = run(engine(pool, kafka()?)?, control);

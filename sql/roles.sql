@@ -93,6 +93,7 @@ begin
   grant select, update (used_at) on {schema}.acceptance to twinbox_relay;
   grant select on {schema}.migration to twinbox_relay;
   grant insert on {schema}.audit to twinbox_relay;
+  grant select, insert, delete on {schema}.pause to twinbox_relay;
   grant execute on function {schema}.outbox_age, {schema}.retention_bound to twinbox_relay;
   -- An outbox of partitions. No right on any partition but the default one, whose rows are deleted.
   if to_regclass('{schema}.outbox_default') is not null then
@@ -129,6 +130,7 @@ begin
   grant select, insert, update on {schema}.consumer, {schema}.consumer_position to twinbox_consumer;
   grant select, insert, update, delete on {schema}.lane, {schema}.letter to twinbox_consumer;
   grant insert on {schema}.audit to twinbox_consumer;
+  grant select, insert, delete on {schema}.pause to twinbox_consumer;
   grant execute on function {schema}.enter_generation, {schema}.rotate_inbox to twinbox_consumer;
 
   -- People. A letter that is given up is remembered as dropped; one that is opened again is forgotten. A stream that is
@@ -144,3 +146,4 @@ grant select on all tables in schema {schema} to twinbox_operator;
 grant update, delete on {schema}.lane to twinbox_operator;
 grant update on {schema}.letter to twinbox_operator;
 grant insert on {schema}.audit to twinbox_operator;
+grant insert, delete on {schema}.pause to twinbox_operator;

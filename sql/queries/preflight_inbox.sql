@@ -3,9 +3,9 @@
 select w.name, w.privilege, c.oid is not null as present
 from unnest(
   array['inbox', 'inbox', 'inbox_generation', 'consumer', 'consumer', 'consumer', 'consumer_position', 'consumer_position',
-        'consumer_position', 'lane', 'lane', 'lane', 'lane', 'letter', 'letter', 'letter'],
+        'consumer_position', 'lane', 'lane', 'lane', 'lane', 'letter', 'letter', 'letter', 'pause'],
   array['select', 'insert', 'select', 'select', 'insert', 'update', 'select', 'insert',
-        'update', 'select', 'insert', 'update', 'delete', 'select', 'insert', 'update']
+        'update', 'select', 'insert', 'update', 'delete', 'select', 'insert', 'update', 'select']
 ) with ordinality w (name, privilege, at)
 left join pg_namespace n on n.nspname = $1::text
 left join pg_class c on c.relnamespace = n.oid and c.relname = w.name

@@ -176,7 +176,7 @@ fn paced(runs: Vec<Lanes>, rate: Option<u32>) -> Vec<Lanes> {
     runs.into_iter().flat_map(cut).collect()
 }
 
-fn entry(listed: Listed) -> Entry {
+pub(super) fn entry(listed: Listed) -> Entry {
     let (topic, partition, offset) = listed.source;
     Entry {
         id: listed.id,
@@ -216,7 +216,7 @@ fn detail(shown: Shown) -> Detail {
 }
 
 /// Text as it is, other bytes in hexadecimal as SQL writes them.
-fn readable(bytes: &[u8]) -> String {
+pub(super) fn readable(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
         Err(_) => bytes
@@ -225,14 +225,14 @@ fn readable(bytes: &[u8]) -> String {
     }
 }
 
-fn unconnected(error: managed::PoolError<ConnectError>) -> Failure {
+pub(super) fn unconnected(error: managed::PoolError<ConnectError>) -> Failure {
     match error {
         managed::PoolError::Backend(error) => Failure::new(failure_kind(error.kind()), "database", error.to_string()),
         other => Failure::new(FailureKind::Unreachable, "database", other.to_string()),
     }
 }
 
-fn refused(error: DeskError) -> Failure {
+pub(super) fn refused(error: DeskError) -> Failure {
     match error {
         DeskError::Database(failure) => {
             let code = failure.code.clone().unwrap_or_else(|| "database".to_owned());

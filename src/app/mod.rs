@@ -12,6 +12,7 @@ pub mod desk;
 pub mod drain;
 pub mod export;
 pub mod gauges;
+pub mod lanes;
 pub mod logs;
 pub mod metered;
 pub mod process;

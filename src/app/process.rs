@@ -3,6 +3,7 @@
 //! Promises: the port is bound before anything else and is in the start line; the telemetry is sent off last, and never
 //! for longer than [`TELEMETRY_MAX`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +13,22 @@ use super::admin::{self, Admin, Token};
 use super::drain::Drain;
 use super::export::Exports;
 use super::gauges;
+use super::lanes;
 use super::signals;
 use super::supervise::{self, Crew, Ending, Task};
 use crate::config::{Readiness, Root, SourceConfig};
 use crate::consumer;
+use crate::flow::Pauses;
+use crate::operate::lanes::Board;
 use crate::operate::letters::Desk;
 use crate::relay::{self, Control, Engine, Outcome, Status};
 use crate::telemetry::Pulse;
 
 /// What the last export may take, inside the five seconds between the drain's deadline and the end of the pod's patience.
 pub const TELEMETRY_MAX: Duration = Duration::from_millis(1500);
+
+/// Lanes by whose they are: `relay` or `consumer`, and its name.
+pub type Boards = BTreeMap<(&'static str, String), Arc<dyn Board>>;
 
 /// A process that is ready to begin.
 pub struct Process {
@@ -31,6 +38,8 @@ pub struct Process {
     pub consumers: Vec<consumer::Engine>,
     /// What `/metrics` and OTLP read from.
     pub exports: Exports,
+    /// The lanes of each of them, by side and name.
+    pub boards: Boards,
     /// Letters over HTTP; none: there is no database for that.
     pub desk: Option<Arc<dyn Desk>>,
     /// The token of `admin.token`, resolved.
@@ -64,11 +73,12 @@ pub async fn run(process: Process, root: &Root, origin: &str) -> Result<Ending, 
         .map(|engine| (engine.name.clone(), watch::channel(consumer::Status::default())));
     let (statuses, consumers): (Vec<_>, Vec<_>) = told.map(|(name, (status, seen))| (status, (name, seen))).unzip();
     let drain = Drain::new(consumers.iter().map(|(_, seen)| seen.clone()).collect());
-    let (mut engines, relays) = cast(process.engines, root, &drain);
+    let (mut engines, relays) = cast(process.engines, (root, &drain, &process.boards));
     engines.extend(process.consumers.into_iter().zip(statuses).map(|(engine, status)| {
         let control = consumer::Control {
             wanted: drain.wanted(),
             drain_deadline: deadline,
+            pauses: pauses(&process.boards, ("consumer", &engine.name)),
             status,
         };
         consuming_task(engine, control)
@@ -90,6 +100,7 @@ pub async fn run(process: Process, root: &Root, origin: &str) -> Result<Ending, 
         drain: drain.clone(),
         exports: process.exports.clone(),
         desk: process.desk,
+        boards: process.boards,
     };
     let port = Task {
         name: "the admin port".to_owned(),
@@ -112,7 +123,8 @@ pub async fn run(process: Process, root: &Root, origin: &str) -> Result<Ending, 
 }
 
 /// Gives each engine its control, and keeps the other ends.
-fn cast(engines: Vec<Engine>, root: &Root, drain: &Drain) -> (Vec<Task>, Vec<super::status::Seen>) {
+fn cast(engines: Vec<Engine>, with: (&Root, &Drain, &Boards)) -> (Vec<Task>, Vec<super::status::Seen>) {
+    let (root, drain, boards) = with;
     let pairs = engines.into_iter().map(|engine| {
         let source = root.relays.get(&engine.name).map_or("", |relay| match relay.from {
             SourceConfig::Cursor(_) => "cursor",
@@ -124,6 +136,7 @@ fn cast(engines: Vec<Engine>, root: &Root, drain: &Drain) -> (Vec<Task>, Vec<sup
         let control = Control {
             drain: drain.engines(),
             drain_deadline: root.drain.deadline.get(),
+            pauses: pauses(boards, ("relay", &engine.name)),
             status,
         };
         let name = engine.name.clone();
@@ -134,6 +147,16 @@ fn cast(engines: Vec<Engine>, root: &Root, drain: &Drain) -> (Vec<Task>, Vec<sup
         (task, (name, seen))
     });
     pairs.unzip()
+}
+
+/// What is held back of it, kept up to date as long as it lives. Of whom nobody knows, nothing is.
+fn pauses(boards: &Boards, (side, name): (&'static str, &str)) -> watch::Receiver<Pauses> {
+    let Some(board) = boards.get(&(side, name.to_owned())) else {
+        return watch::channel(Pauses::none()).1;
+    };
+    let (told, pauses) = watch::channel(Pauses::default());
+    supervise::spawn("pauses", lanes::tell(format!("{side} {name}"), Arc::clone(board), told));
+    pauses
 }
 
 /// A consumer as a task: it ends when it is stopped, or halts.

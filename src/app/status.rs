@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::consumer::{self, ConsumerState, StreamStatus};
-use crate::flow::{LaneCounts, LastError, Loss};
+use crate::flow::{LaneCounts, LastError, Loss, Pause};
+use crate::operate::lanes::PauseEntry;
 use crate::relay::{RelayState, Status};
 
 /// The version of the document's shape; grows when a field changes its meaning or goes.
@@ -84,6 +85,9 @@ pub struct RelayEntry {
     pub letters: BTreeMap<String, u64>,
     /// Messages published since the process started.
     pub published: u64,
+    /// An operator paused it; null while nobody does.
+    #[serde(default)]
+    pub paused: Option<PauseEntry>,
     /// The newest failure, until it is over.
     pub last_error: Option<ErrorEntry>,
 }
@@ -109,6 +113,9 @@ pub struct ConsumerEntry {
     pub deduplicated: u64,
     /// `closed`, or `open` while the application takes nothing.
     pub breaker: String,
+    /// An operator paused it; null while nobody does.
+    #[serde(default)]
+    pub paused: Option<PauseEntry>,
     /// The newest failure, until it is over.
     pub last_error: Option<ErrorEntry>,
     /// What is assigned here, `topic/partition`.
@@ -233,6 +240,7 @@ impl From<Status> for RelayEntry {
             lanes: status.lanes.into(),
             letters: letters.map(|(state, count)| (state.to_owned(), count)).collect(),
             published: status.published,
+            paused: status.paused.map(PauseEntry::from),
             last_error: status.last_error.map(ErrorEntry::from),
         }
     }
@@ -258,6 +266,7 @@ impl From<consumer::Status> for ConsumerEntry {
             processed: status.processed,
             deduplicated: status.deduplicated,
             breaker: if status.breaker_open { "open" } else { "closed" }.to_owned(),
+            paused: status.paused.clone().map(PauseEntry::from),
             streams: streams
                 .map(|(name, stream)| (name.to_string(), stream.into()))
                 .collect(),
@@ -292,6 +301,12 @@ impl From<&StreamStatus> for StreamEntry {
             in_flight: stream.in_flight,
             stopped: stream.stopped.clone().map(ErrorEntry::from),
         }
+    }
+}
+
+impl From<Pause> for PauseEntry {
+    fn from(Pause { by, reason, since }: Pause) -> Self {
+        Self { by, reason, since }
     }
 }
 

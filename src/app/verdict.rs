@@ -3,6 +3,7 @@
 //! Promises: the worst comes first; what nobody knows is said to be unknown, never healthy.
 
 use super::status::{Document, ErrorEntry};
+use crate::operate::lanes::PauseEntry;
 
 /// A relay or consumer whose oldest message is older than this is behind (the alert's threshold).
 const BEHIND_SECONDS: f64 = 60.0;
@@ -15,6 +16,7 @@ struct Part<'a> {
     age: Option<f64>,
     parked: usize,
     error: Option<&'a ErrorEntry>,
+    paused: Option<&'a PauseEntry>,
 }
 
 /// The sentence for a document.
@@ -39,6 +41,7 @@ fn parts(document: &Document) -> Vec<Part<'_>> {
         age: relay.oldest_age_seconds,
         parked: relay.lanes.parked,
         error: relay.last_error.as_ref(),
+        paused: relay.paused.as_ref(),
     });
     let consumers = document.consumers.iter().map(|(name, consumer)| Part {
         name,
@@ -46,12 +49,19 @@ fn parts(document: &Document) -> Vec<Part<'_>> {
         age: consumer.lag_seconds,
         parked: consumer.lanes.parked,
         error: consumer.last_error.as_ref(),
+        paused: consumer.paused.as_ref(),
     });
     relays.chain(consumers).collect()
 }
 
 fn headline(parts: &[Part<'_>]) -> String {
     for (state, word) in [("halted", "Halted"), ("blocked", "Blocked"), ("paused", "Paused")] {
+        let mut by_hand = parts.iter().filter(|_| state == "paused");
+        if let Some((part, pause)) = by_hand.find_map(|part| Some((part, part.paused?))) {
+            let why = pause.reason.as_deref().unwrap_or("no reason told");
+            let PauseEntry { by, since, .. } = pause;
+            return format!("{word}: {} by {by} since {since:.0}: {why}", part.name);
+        }
         if let Some(part) = of(parts, &[state]).next() {
             let why = part.error.map_or("no reason told", |error| &error.message);
             return format!("{word}: {}: {why}", part.name);

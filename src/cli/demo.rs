@@ -33,7 +33,7 @@ pub async fn run(arguments: Arguments, stage: &mut Stage) -> Result<Exit, Stop> 
         keep: arguments.keep,
         export: arguments.export,
     };
-    let report = demo::run(options, &stage.env).await.map_err(stop)?;
+    let report = Box::pin(demo::run(options, &stage.env)).await.map_err(stop)?;
     if stage.console.json() {
         stage.console.document(&document(&report))?;
     } else {

@@ -16,6 +16,7 @@ pub mod enqueue;
 pub mod exit;
 pub mod explain;
 pub mod forget;
+pub mod lanes;
 pub mod letters;
 pub mod migrate;
 mod port;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde::Serialize;
 
 use super::root::Stage;
 use super::{Exit, Stop};
@@ -29,12 +30,43 @@ pub(super) async fn ask(
 ) -> Result<Reply, Stop> {
     let (token, wait) = more;
     let address = format!("{}{path}", url.trim_end_matches('/'));
+    let request = client(wait)?.request(method, &address);
+    send(request, (url, &address), token).await
+}
+
+/// Posts a document to the process at `url`.
+pub(super) async fn tell(
+    (url, path): (&str, &str),
+    document: &impl Serialize,
+    token: Option<String>,
+) -> Result<Reply, Stop> {
+    let address = format!("{}{path}", url.trim_end_matches('/'));
+    let body = serde_json::to_string(document);
+    let body = body.map_err(|error| Stop::failure(format!("no JSON: {error}")))?;
+    // What the process asks its database may take a moment.
+    let request = client(PATIENCE)?.post(&address).body(body);
+    send(request, (url, &address), token).await
+}
+
+/// A path with its query.
+pub(super) fn path<'a>(path: &str, query: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<String, Stop> {
+    let base = reqwest::Url::parse("http://twinbox").map_err(|error| Stop::failure(error.to_string()))?;
+    let mut asked = base.join(path).map_err(|error| Stop::failure(error.to_string()))?;
+    asked.query_pairs_mut().extend_pairs(query);
+    let query = asked.query().filter(|query| !query.is_empty());
+    Ok(query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")))
+}
+
+fn client(wait: Duration) -> Result<Client, Stop> {
     let client = Client::builder().timeout(PATIENCE + wait).no_proxy().build();
-    let client = client.map_err(|error| Stop::failure(format!("no HTTP client: {error}")))?;
-    let mut request = client.request(method, &address);
-    if let Some(token) = token {
-        request = request.bearer_auth(token);
-    }
+    client.map_err(|error| Stop::failure(format!("no HTTP client: {error}")))
+}
+
+async fn send(request: RequestBuilder, (url, address): (&str, &str), token: Option<String>) -> Result<Reply, Stop> {
+    let request = match token {
+        Some(token) => request.bearer_auth(token),
+        None => request,
+    };
     let away = |error: reqwest::Error| {
         let error = error.without_url();
         let cause = super::exit::chain(&error);

@@ -15,10 +15,12 @@ use crate::app::assemble;
 use crate::app::consuming;
 use crate::app::desk::PostgresDesk;
 use crate::app::export::Exports;
+use crate::app::lanes::PostgresBoard;
 use crate::app::logs;
-use crate::app::process::{self, Process};
+use crate::app::process::{self, Boards, Process};
 use crate::app::supervise::Ending;
 use crate::config::{ConsumerConfig, Loaded, RelayConfig, Root};
+use crate::operate::lanes::Board;
 use crate::operate::letters::Desk;
 
 /// Which of the configuration's engines.
@@ -152,6 +154,7 @@ async fn run(stage: &mut Stage, (loaded, chosen): (&Loaded, Chosen<'_>)) -> Resu
         engines,
         consumers,
         exports,
+        boards: boards(root, &chosen, stage)?,
         desk: desk(root, stage)?,
         token,
         check: Box::new(move || match crate::config::load(&input.files, &env, &input.set) {
@@ -164,6 +167,21 @@ async fn run(stage: &mut Stage, (loaded, chosen): (&Loaded, Chosen<'_>)) -> Resu
         Ending::Interrupted => Ok(Exit::Interrupted),
         Ending::Failed(sentences) => Err(Stop::failure(sentences.join("\ntwinbox: "))),
     }
+}
+
+/// The lanes of these relays and consumers.
+fn boards(root: &Root, chosen: &Chosen<'_>, stage: &Stage) -> Result<Boards, Stop> {
+    let relays = chosen.relays.iter();
+    let relays = relays.map(|(name, relay)| ("relay", *name, root.database_of(relay)));
+    let consumers = chosen.consumers.iter();
+    let consumers = consumers.map(|(name, consumer)| ("consumer", *name, root.inbox_of(consumer)));
+    let boards = relays.chain(consumers).map(|(side, name, database)| {
+        let connector = stage.connector(database, "lanes");
+        let board = PostgresBoard::new(&connector, database::schema(database)?, (side, name));
+        let board: Arc<dyn Board> = Arc::new(board.map_err(Stop::failure)?);
+        Ok(((side, name.to_owned()), board))
+    });
+    boards.collect()
 }
 
 /// The letters that the admin port may change; none where they are in several databases.

@@ -10,8 +10,8 @@ use super::console::{Console, Output};
 #[cfg(feature = "kafka")]
 use super::demo;
 use super::{
-    Exit, Stop, accept, completions, config, doctor, drain, enqueue, explain, forget, letters, migrate, relay, status,
-    version,
+    Exit, Stop, accept, completions, config, doctor, drain, enqueue, explain, forget, lanes, letters, migrate, relay,
+    status, version,
 };
 use crate::app::logs::{self, Logs};
 use crate::config::{Environment, Loaded, LogFormat, Problems};
@@ -92,6 +92,9 @@ pub enum Verb {
     Status(status::Arguments),
     /// Ask a running process to drain
     Drain(drain::Arguments),
+    /// Keys that rest, are parked or paused; holding back by hand
+    #[command(subcommand)]
+    Lanes(lanes::Verb),
     /// Stored messages of blocked keys
     #[command(subcommand)]
     Letters(letters::Verb),
@@ -175,6 +178,7 @@ async fn dispatch(verb: Verb, stage: &mut Stage) -> Result<Exit, Stop> {
         Verb::Explain => explain::run(stage),
         Verb::Status(arguments) => status::run(arguments, stage).await,
         Verb::Drain(arguments) => drain::run(arguments, stage).await,
+        Verb::Lanes(verb) => lanes::run(verb, stage).await,
         Verb::Letters(verb) => letters::run(verb, stage).await,
         Verb::Accept(arguments) => accept::run(arguments, stage).await,
         Verb::Forget(arguments) => forget::run(arguments, stage).await,

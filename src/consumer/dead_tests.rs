@@ -121,7 +121,9 @@ fn outbound(number: u64) -> Outbound {
 const SOON: Duration = Duration::from_secs(5);
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(SOON, future).await.expect("it waits for another's answer")
+    tokio::time::timeout(SOON, future)
+        .await
+        .expect("it waits for another's answer")
 }
 
 #[tokio::test]

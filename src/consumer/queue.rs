@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::contract::{Answer, Outbound, Receipt};
+use crate::message::Key;
 
 /// Runs that wait.
 #[derive(Debug, Default)]
@@ -43,10 +44,12 @@ impl Queue {
         self.0.drain(..cut).collect()
     }
 
-    /// Nothing that waits is called for any more.
-    pub(super) fn give_back(&mut self) -> Vec<Answer> {
-        let waiting = self.0.drain(..);
-        let answers = waiting.map(|outbound| Answer {
+    /// Nothing that waits and has such a key is called for any more.
+    pub(super) fn give_back(&mut self, such: impl Fn(Option<&Key>) -> bool) -> Vec<Answer> {
+        let waiting = std::mem::take(&mut self.0).into_iter();
+        let (back, stays): (VecDeque<_>, _) = waiting.partition(|outbound| such(outbound.address.key.as_ref()));
+        self.0 = stays;
+        let answers = back.into_iter().map(|outbound| Answer {
             ticket: outbound.ticket,
             receipt: Receipt::NotAttempted,
         });

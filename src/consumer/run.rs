@@ -27,7 +27,7 @@ use crate::contract::{
 };
 use crate::delivery::Failure;
 use crate::flow::clock::{backoff, beating, now, wall_clock};
-use crate::flow::{LastError, Loss, Settings};
+use crate::flow::{LastError, Loss, Pauses, Settings};
 use crate::telemetry::{ConsumerSpans, Pulse, Running};
 
 /// Waits between attempts to subscribe, and of claims that the database did not take.
@@ -82,6 +82,8 @@ pub struct Control {
     pub wanted: watch::Receiver<Wanted>,
     /// How long a drain may take.
     pub drain_deadline: Duration,
+    /// What an operator holds back.
+    pub pauses: watch::Receiver<Pauses>,
     /// What it tells about itself.
     pub status: watch::Sender<Status>,
 }
@@ -110,6 +112,7 @@ pub(super) struct Shared {
     /// Streams that an operator has moved, with their epochs.
     pub(super) moves: watch::Sender<BTreeMap<StreamName, i64>>,
     wanted: watch::Receiver<Wanted>,
+    pub(super) pauses: watch::Receiver<Pauses>,
     /// Whether the application answers its probe.
     open: watch::Sender<bool>,
     permits: Arc<Semaphore>,
@@ -137,6 +140,7 @@ pub async fn run(engine: Engine, control: Control) -> Outcome {
         reordered: AtomicU64::new(0),
         moves: watch::Sender::default(),
         wanted: control.wanted,
+        pauses: control.pauses,
         open: watch::channel(true).0,
         permits: Arc::new(Semaphore::new(permits)),
         streams: Mutex::default(),
@@ -209,6 +213,7 @@ async fn join(shared: &Arc<Shared>, turns: &Running) -> Left {
         Err(failure) => return Left::Ended(failure),
     };
     let left = member(shared, subscription.as_ref(), turns).await;
+    crate::point!("group.leaving");
     beating(turns, subscription.close(CLOSE_DEADLINE)).await;
     crate::point!("group.left");
     left
@@ -362,16 +367,16 @@ impl Shared {
         let processed = self.processed.load(Ordering::Relaxed);
         let deduplicated = self.deduplicated.load(Ordering::Relaxed);
         let closed = !*self.open.borrow();
+        let paused = self.pauses.borrow().whole.clone();
         self.status.send_modify(|status| {
             (status.streams, status.processed, status.deduplicated) = (streams, processed, deduplicated);
             status.reordered = self.reordered.load(Ordering::Relaxed);
             status.settle_state();
-            if closed {
-                status.breaker_open = true;
-                if status.state == ConsumerState::Running {
-                    status.state = ConsumerState::Paused;
-                }
+            status.breaker_open |= closed;
+            if (closed || paused.is_some()) && status.state == ConsumerState::Running {
+                status.state = ConsumerState::Paused;
             }
+            status.paused = paused;
         });
     }
 

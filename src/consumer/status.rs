@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::contract::StreamName;
-use crate::flow::{LaneCounts, LastError, Loss};
+use crate::flow::{LaneCounts, LastError, Loss, Pause, RestingLane};
 
 /// What a consumer is doing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct StreamStatus {
     pub stopped: Option<LastError>,
     /// The application takes nothing.
     pub rests: bool,
+    /// Lanes that wait in memory for their next attempt; as many as are shown.
+    pub resting: Vec<RestingLane>,
 }
 
 /// Everything about one consumer.
@@ -62,6 +64,8 @@ pub struct Status {
     pub reordered: u64,
     /// The application takes nothing at the moment: the breaker is open.
     pub breaker_open: bool,
+    /// An operator paused it.
+    pub paused: Option<Pause>,
     /// Database, broker and application were reachable when last used.
     pub ready: bool,
     /// The newest failure, until it is over.

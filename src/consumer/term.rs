@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::budget::Share;
 use super::calls::{Ran, Signed};
@@ -23,8 +23,8 @@ use crate::contract::{
     StreamError,
 };
 use crate::delivery::{Destination, Failure};
-use crate::flow::clock::{beating, moment, now, wait};
-use crate::flow::{Census, Effect, Event, State, by_state, step};
+use crate::flow::clock::{beating, moment, news, now, wait, wall_clock};
+use crate::flow::{Census, Effect, Event, Pauses, RESTING_SHOWN, State, by_state, step};
 use crate::telemetry::Running;
 
 /// Waits after the database or the broker did not answer.
@@ -76,6 +76,7 @@ enum Heard {
     Changed,
     Moved,
     Drain,
+    Paused(Pauses),
     Ran(Ran),
     Desk(Result<Event, StoreError>),
     Marked(Result<i64, StoreError>),
@@ -106,6 +107,7 @@ pub(super) struct Term<'a> {
     pub(super) census: Census,
     pub(super) witness: Witness,
     pub(super) received: Received,
+    pub(super) pauses: watch::Receiver<Pauses>,
     pub(super) drain_until: Option<Instant>,
     /// Nothing more can be read: what was read is still settled.
     pub(super) stopped: Option<Incident>,
@@ -137,6 +139,7 @@ pub(super) async fn work(
         census: Census::new(Arc::clone(&opening.letters), now()),
         witness: Witness::default(),
         received: Received::default(),
+        pauses: shared.pauses.clone(),
         drain_until: None,
         stopped: None,
         left: None,
@@ -165,6 +168,8 @@ pub(super) fn destination(stream: &dyn Stream) -> Destination {
 impl Term<'_> {
     async fn go(&mut self, turns: &Running) -> Left {
         self.happened(Event::Width(self.opening.care.width()));
+        let pauses = self.pauses.borrow_and_update().clone();
+        self.happened(Event::Paused(pauses));
         loop {
             turns.beat(now());
             self.watch_fate();
@@ -181,6 +186,7 @@ impl Term<'_> {
                 Heard::Changed | Heard::Freed => {}
                 Heard::Moved => self.left = Some(Left::Moved),
                 Heard::Drain => self.drain(self.shared.drain_deadline),
+                Heard::Paused(pauses) => self.pause(pauses),
                 Heard::Ran(ran) => self.ran(ran),
                 Heard::Desk(answer) => self.desk_answered(answer),
                 Heard::Marked(answer) => self.marked(answer),
@@ -218,6 +224,7 @@ impl Term<'_> {
             () = stream.changed(), if !draining => Heard::Changed,
             () = self.shared.drain_asked(), if !draining => Heard::Drain,
             () = self.shared.moved(&self.opening.fence) => Heard::Moved,
+            pauses = news(&mut self.pauses) => Heard::Paused(pauses),
             Some(ran) = self.running.next(), if !self.running.is_empty() => Heard::Ran(ran),
             answer = wait(self.desk.as_mut()) => Heard::Desk(answer),
             answer = wait(self.marking.as_mut()) => Heard::Marked(answer),
@@ -245,6 +252,13 @@ impl Term<'_> {
         }
     }
 
+    /// What was called for is finished; what waits for its call and is held back goes back, and burns nothing.
+    fn pause(&mut self, pauses: Pauses) {
+        let given_back = self.queue.give_back(|key| pauses.hold(key));
+        self.happened(Event::Paused(pauses));
+        self.happened(Event::Answered(given_back));
+    }
+
     /// What is in flight is finished; what waits is given back.
     fn drain(&mut self, within: Duration) {
         crate::point!("consumer.drain.begun");
@@ -252,7 +266,7 @@ impl Term<'_> {
         self.permit = None;
         self.happened(Event::Width(Some(0)));
         self.happened(Event::Drain);
-        let given_back = self.queue.give_back();
+        let given_back = self.queue.give_back(|_| true);
         self.happened(Event::Answered(given_back));
         if self.fetch.take().is_some() {
             self.later.push_back(Event::Fetched(Page::default()));
@@ -402,11 +416,12 @@ impl Term<'_> {
             return;
         }
         self.report_at = now() + REPORT_EVERY;
+        let resting = self.opening.state.resting_lanes(RESTING_SHOWN, (now(), wall_clock()));
         let state = &self.opening.state;
         let (lanes, in_flight, mark, lag) = (state.lane_counts(), state.unsettled(), self.mark(), self.stream.lag());
         self.shared.stream(self.stream.name(), |status| {
             status.mark = mark.or(status.mark);
-            status.lanes = lanes;
+            (status.lanes, status.resting) = (lanes, resting);
             status.in_flight = in_flight;
             status.lag = lag.messages;
             status.lag_age = lag.oldest.and_then(Shared::age);

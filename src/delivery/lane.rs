@@ -92,6 +92,14 @@ impl LaneName {
         Self(name.into())
     }
 
+    /// What the names of all lanes of that key end with, and no other's: a part holds no slash of its own.
+    #[must_use]
+    pub fn ending(key: &Key) -> String {
+        let mut ending = String::from("/=");
+        push_escaped(&mut ending, key.as_bytes());
+        ending
+    }
+
     /// The text, as stored.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -165,6 +173,21 @@ mod tests {
             b in (prop::collection::vec(".{0,4}", 1..3), prop::collection::vec(any::<u8>(), 0..6)),
         ) {
             prop_assert_eq!(a == b, name(&a.0, Some(&a.1)) == name(&b.0, Some(&b.1)));
+        }
+    }
+
+    proptest! {
+        /// A pause holds the lanes of its key, wherever they go, and no other's.
+        #[test]
+        fn s08_a_lane_ends_as_its_key_says_and_as_no_other_does(
+            parts in prop::collection::vec("[/=@%ab]{0,4}", 1..3),
+            one in "[/=@%ab]{0,4}",
+            other in "[/=@%ab]{0,4}",
+        ) {
+            let key = Key::from(other.as_str());
+            let ends = name(&parts, Some(one.as_bytes())).as_str().ends_with(&LaneName::ending(&key));
+            prop_assert_eq!(one == other, ends);
+            prop_assert!(!name(&parts, None).as_str().ends_with(&LaneName::ending(&key)));
         }
     }
 

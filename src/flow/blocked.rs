@@ -3,11 +3,13 @@
 //! Promises: R6, R7, R10 and the schedules S1, S2, S33 as far as memory decides them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::dead::Refused;
 use super::desk::{Call, Ghost, Stored};
 use super::event::{Effect, LetterCall, Notice, Turn};
 use super::lane::{LaneId, Standing};
+use super::paused::held_back;
 use super::state::{Flight, State};
 use crate::contract::{Append, Kept, Park, Progress, Receipt, StoreRun, Ticket};
 use crate::delivery::{Cause, Failure, FailureKind, Inflight, LaneName};
@@ -142,9 +144,13 @@ impl State {
     fn park(&mut self, id: LaneId, lane: LaneName, messages: Vec<Message>) -> Park {
         let rest = self.settings.rest;
         let state = self.lane_mut(id);
-        let failure = state.last_failure.clone().unwrap_or_else(unanswered);
         let cause = state.store_cause;
-        let due = (cause != Cause::Rejected).then(|| rest.after(state.failures.max(1), u64::MAX));
+        let (unsaid, due): (fn() -> _, _) = match cause {
+            Cause::Rejected => (unanswered, None),
+            Cause::Paused => (held_back, Some(Duration::ZERO)),
+            Cause::Resting | Cause::Destination => (unanswered, Some(rest.after(state.failures.max(1), u64::MAX))),
+        };
+        let failure = state.last_failure.clone().unwrap_or_else(unsaid);
         Park {
             lane,
             cause,

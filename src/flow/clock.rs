@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::contract::Boxed;
 use crate::delivery::Moment;
@@ -29,6 +30,14 @@ pub async fn wait<T>(future: Option<&mut Boxed<'static, T>>) -> T {
     match future {
         Some(future) => future.await,
         None => std::future::pending().await,
+    }
+}
+
+/// What a process says, once that is something else; waits for ever when nobody can say it any more.
+pub async fn news<T: Clone>(said: &mut watch::Receiver<T>) -> T {
+    match said.changed().await {
+        Ok(()) => said.borrow_and_update().clone(),
+        Err(_) => std::future::pending().await,
     }
 }
 

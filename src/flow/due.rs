@@ -9,6 +9,7 @@ use super::blocked::unanswered;
 use super::dead::Refused;
 use super::desk::{Call, LetterRun};
 use super::event::{Effect, LetterCall, Notice, Turn};
+use super::paused::held_back;
 use super::state::{Draining, State};
 use super::step::{rest_place, unreadable};
 use crate::contract::{CloseRun, DueLane, LetterId, Next, Outbound, Receipt, Ticket};
@@ -146,16 +147,18 @@ impl State {
     /// Hands over the letters whose destination takes them; the others go back without an attempt.
     pub(super) fn hand_over_letters(&mut self, turn: &mut Turn<'_>) {
         while let Some(number) = self.desk.ready.pop_front() {
-            let Some((place, lane)) = self.desk.run_mut(number).map(|run| (run.place, run.due.lane.clone())) else {
-                continue;
-            };
+            let Some(run) = self.desk.run_mut(number) else { continue };
+            let (place, lane) = (run.place, run.due.lane.clone());
+            let key = run.outbound.first().and_then(|head| head.address.key.clone());
             let in_memory = self.blocked.get(&lane).and_then(|block| block.in_memory);
+            let held = self.pauses.hold(key.as_ref());
             let free = self.places.all[place as usize].admits(turn.at.now)
                 && self.draining == Draining::No
+                && !held
                 && self.admits_one()
                 && in_memory.is_none_or(|id| self.lanes[id as usize].is_answered());
             if !free {
-                self.give_back(number, turn.at);
+                self.give_back(number, held, turn.at);
                 continue;
             }
             self.places.all[place as usize].flying += 1;
@@ -171,18 +174,15 @@ impl State {
         }
     }
 
-    fn give_back(&mut self, number: u64, at: Moment) {
+    fn give_back(&mut self, number: u64, held: bool, at: Moment) {
         let Some(run) = self.desk.take_run(number) else { return };
         let rests = self.places.all[run.place as usize]
             .rests_until
             .map(|until| until.saturating_duration_since(at.now));
         let due = rests.unwrap_or_default().max(Duration::from_secs(1));
         let attempts = run.attempts_before();
-        let failure = Arc::new(Failure::new(
-            FailureKind::Unreachable,
-            "DestinationRests",
-            "its destination rests",
-        ));
+        let rests = || Failure::new(FailureKind::Unreachable, "DestinationRests", "its destination rests");
+        let failure = if held { held_back() } else { Arc::new(rests()) };
         let next = Next::Rest {
             cause: run.due.cause,
             due: Some(due),
@@ -224,13 +224,15 @@ impl State {
             Receipt::Failed(failure) => Some(Arc::clone(failure)),
             Receipt::Durable | Receipt::NotAttempted => None,
         });
-        if failure.is_none() && self.draining != Draining::No {
-            // It was not begun, and is not to be any more: no attempt is burnt (S39).
+        let key = run.outbound.first().and_then(|head| head.address.key.as_ref());
+        let held = self.pauses.hold(key);
+        if failure.is_none() && (held || self.draining != Draining::No) {
+            // It was not begun, and is not to be now: no attempt is burnt (S39).
             return Next::Rest {
                 cause: run.due.cause,
                 due: Some(Duration::ZERO),
                 attempts: run.attempts_before(),
-                failure: unanswered(),
+                failure: if held { held_back() } else { unanswered() },
             };
         }
         let failure = failure.unwrap_or_else(unanswered);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::paused::Pauses;
 use crate::contract::{
     Answer, Boxed, CloseRun, DueLane, Kept, LetterStore, Outbound, Page, Progress, Room, StoreError, StoreRun,
 };
@@ -55,6 +56,8 @@ pub enum Event {
     Width(Option<usize>),
     /// Another flow over the same place had a success then: a failure here may speak of its message.
     OthersFlow(Instant),
+    /// An operator holds this back, and nothing else.
+    Paused(Pauses),
     /// Time passed.
     Tick,
 }

@@ -26,6 +26,7 @@ mod desk;
 mod due;
 mod event;
 mod lane;
+mod paused;
 mod pinned;
 mod place;
 mod places;
@@ -37,6 +38,7 @@ mod ticket;
 
 pub use census::{Census, by_state};
 pub use event::{Effect, Event, LetterCall, Notice};
+pub use paused::{Pause, Pauses, RESTING_SHOWN, RestingLane};
 pub use place::Tally;
 pub use state::{DeadLetter, OnReject, Settings, State};
 pub use status::{LaneCounts, LastError, Loss};

@@ -11,6 +11,7 @@ use super::state::{Asking, Draining, State};
 use super::step::lane_failed;
 use super::ticket;
 use crate::contract::{Outbound, Room};
+use crate::delivery::Cause;
 
 /// How often the source is told what is settled: what was settled in the last second may be repeated after a crash.
 const CONFIRM_EVERY: Duration = Duration::from_secs(1);
@@ -63,6 +64,9 @@ fn wake_lanes(state: &mut State, now: Instant) {
 /// Hands over runs of all lanes that may publish, in batches.
 fn publish(state: &mut State, turn: &mut Turn<'_>) {
     let mut batch = Vec::new();
+    if state.pauses.hold_all() {
+        return;
+    }
     for _ in 0..state.active.len() {
         let Some(index) = state.active.pop_front() else { break };
         while !state.stepped_down && state.admits_one() && state.places.all[index as usize].admits(turn.at.now) {
@@ -88,6 +92,10 @@ fn publish(state: &mut State, turn: &mut Turn<'_>) {
 fn depart(state: &mut State, id: LaneId, batch: &mut Vec<Outbound>, turn: &mut Turn<'_>) {
     if !state.lane_mut(id).wants_to_publish() {
         state.forget_if_over(id);
+        return;
+    }
+    if state.is_paused(id) {
+        state.begin_to_store(id, Cause::Paused);
         return;
     }
     let run_max = state.run_max();

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::blocked::{Block, progress};
 use super::desk::Desk;
 use super::lane::{Lane, LaneId, Standing};
+use super::paused::Pauses;
 use super::place::Tally;
 use super::places::Places;
 use super::plan::CONFIRM_FIRST;
@@ -140,6 +141,8 @@ pub struct State {
     pub(super) flying: usize,
     /// How many runs may be in flight, if each is to be one message.
     pub(super) width: Option<usize>,
+    /// What an operator holds back.
+    pub(super) pauses: Pauses,
     pub(super) published: u64,
     /// When one of the newest durable messages was inserted.
     pub(super) sample: Option<jiff::Timestamp>,
@@ -174,6 +177,7 @@ impl State {
             draining: Draining::No,
             flying: 0,
             width: None,
+            pauses: Pauses::none(),
             published: 0,
             sample: None,
             looked_at_rests: None,
@@ -262,7 +266,8 @@ impl State {
             .iter()
             .filter_map(|place| self.places.all.get(*place as usize))
         {
-            consider(place.rests_until.filter(|_| place.flying < place.width));
+            let may_probe = place.flying < place.width && !self.pauses.hold_all();
+            consider(place.rests_until.filter(|_| may_probe));
         }
         consider(self.desk.wake(self.may_pick()));
         let may_confirm = self.unconfirmed && !self.confirming && !self.desk.is_storing();
@@ -284,7 +289,8 @@ impl State {
 
     /// Due lanes may be asked for: some are blocked, none waits to go out, and nothing new is begun in a drain (R9).
     pub(super) fn may_pick(&self) -> bool {
-        self.draining == Draining::No && !self.blocked.is_empty() && self.desk.ready.is_empty()
+        let may_begin = self.draining == Draining::No && !self.pauses.hold_all();
+        may_begin && !self.blocked.is_empty() && self.desk.ready.is_empty()
     }
 
     /// One more run may go into flight, as far as care goes.

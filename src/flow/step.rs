@@ -63,6 +63,7 @@ pub fn step(state: &mut State, event: Event, at: Moment, out: &mut Vec<Effect>) 
         }
         Event::Width(width) => state.width = width,
         Event::OthersFlow(since) => state.places.others_flow(since),
+        Event::Paused(pauses) => state.pauses = pauses,
         Event::Tick => {}
     }
     state.assert_rules();
@@ -221,8 +222,9 @@ fn finish_run(state: &mut State, id: LaneId, turn: &mut Turn<'_>) {
             .get(*number)
             .is_some_and(|flight| flight.failure.is_some())
     });
-    if !speaks && state.draining != Draining::No {
-        // It was not begun, and is not to be any more: nothing has failed.
+    let held = state.pauses.hold(state.lanes[id as usize].key.as_ref());
+    if !speaks && (held || state.draining != Draining::No) {
+        // It was not begun, and is not to be now: nothing has failed.
         state.lane_mut(id).take_back(&left);
         state.list(id);
         return;

@@ -75,7 +75,7 @@ pub struct ErrorCount {
 }
 
 /// One letter, as listed. The shape is pinned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its number.
     pub id: i64,
@@ -125,7 +125,7 @@ pub struct Detail {
 }
 
 /// What went wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryError {
     /// What it speaks of.
     pub kind: String,
@@ -139,7 +139,7 @@ pub struct EntryError {
 }
 
 /// Where a consumer took a message from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntrySource {
     /// Topic or queue.
     pub topic: Option<String>,

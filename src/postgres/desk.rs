@@ -9,6 +9,7 @@ mod accept;
 mod consumers;
 mod letters;
 mod list;
+mod pauses;
 mod relays;
 
 use super::failure::Failure;
@@ -18,6 +19,7 @@ pub use accept::{Accepted, KINDS};
 pub use consumers::Stopped;
 pub use letters::{Discarded, Lanes, Released};
 pub use list::{Group, Listed, ListedError, Shown};
+pub use pauses::{Blocked, Paused, Whose};
 pub use relays::Enqueue;
 
 /// Lanes that one transaction touches.

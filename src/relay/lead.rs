@@ -19,8 +19,8 @@ use super::traced::Traced;
 use super::upkeep::Upkeeper;
 use crate::contract::{Answer, Boxed, Held, LetterCounts, LetterStore, Opened, Outbound, Publisher, StoreError};
 use crate::delivery::Failure;
-use crate::flow::clock::{beating, moment, now, wait, wall_clock};
-use crate::flow::{Census, Effect, Event, State, by_state, step};
+use crate::flow::clock::{beating, moment, news, now, wait, wall_clock};
+use crate::flow::{Census, Effect, Event, Pauses, RESTING_SHOWN, State, by_state, step};
 use crate::telemetry::{self, Running};
 
 /// How often `/status` is renewed under load.
@@ -48,6 +48,7 @@ pub(super) enum Left {
 enum Heard {
     Trust(Trust),
     Drain,
+    Paused(Pauses),
     Answers(Vec<Answer>),
     Desk(Result<Event, StoreError>),
     Taken,
@@ -162,6 +163,8 @@ impl Term<'_> {
         let mut trust = keeper.trust.clone();
         let first = *trust.borrow_and_update();
         self.trusted(first);
+        let pauses = self.control.pauses.borrow_and_update().clone();
+        self.happened(Event::Paused(pauses));
         loop {
             if let Some(left) = self.left.take() {
                 return left;
@@ -171,6 +174,7 @@ impl Term<'_> {
             match self.hear(&mut trust).await {
                 Heard::Trust(trust) => self.trusted(trust),
                 Heard::Drain => self.begin_drain(),
+                Heard::Paused(pauses) => self.happened(Event::Paused(pauses)),
                 Heard::Answers(answers) => {
                     crate::point!("ack.received");
                     let failed = self.traced.answered(&answers);
@@ -207,6 +211,7 @@ impl Term<'_> {
             biased;
             changed = trust.changed() => Heard::Trust(changed.map_or(Trust::Lost, |()| *trust.borrow_and_update())),
             () = drain_asked => Heard::Drain,
+            pauses = news(&mut self.control.pauses) => Heard::Paused(pauses),
             answers = self.publisher.receipts() => Heard::Answers(answers),
             answer = wait(self.desk.as_mut()) => Heard::Desk(answer),
             () = wait(self.handing_over.as_mut()) => Heard::Taken,
@@ -391,13 +396,15 @@ impl Term<'_> {
         }
         self.lookout.ask(now);
         self.measure();
+        let resting = self.state.resting_lanes(RESTING_SHOWN, (now, wall_clock()));
+        let paused = self.control.pauses.borrow().whole.clone();
         let state = &self.state;
         let (lanes, in_flight) = (state.lane_counts(), state.unsettled());
         let published = self.published_before + state.published();
         self.control.status.send_modify(|status| {
             status.position = state.watermark().or(status.position);
             status.in_flight = in_flight;
-            status.lanes = lanes;
+            (status.lanes, status.resting, status.paused) = (lanes, resting, paused);
             status.published = published;
         });
     }

@@ -19,7 +19,7 @@ use super::status::{RelayState, Status};
 use crate::contract::{Broker, Held, Lease, Outbox, StoreError};
 use crate::delivery::{Failure, FailureKind};
 use crate::flow::clock::{backoff, beating, now};
-use crate::flow::{LastError, Loss, Settings};
+use crate::flow::{LastError, Loss, Pauses, Settings};
 use crate::telemetry::{Meters, Running, Spans};
 
 /// How often a standby tries for the lease: half of what a hand-over may take after the leader's session is gone.
@@ -54,6 +54,8 @@ pub struct Control {
     pub drain: watch::Receiver<bool>,
     /// How long a drain may take.
     pub drain_deadline: Duration,
+    /// What an operator holds back.
+    pub pauses: watch::Receiver<Pauses>,
     /// What it tells about itself.
     pub status: watch::Sender<Status>,
 }

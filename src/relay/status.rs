@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::flow::{LaneCounts, LastError, Loss};
+use crate::flow::{LaneCounts, LastError, Loss, Pause, RestingLane};
 use crate::message::Position;
 
 /// What a relay is doing.
@@ -42,6 +42,10 @@ pub struct Status {
     pub in_flight: usize,
     /// Lanes by state.
     pub lanes: LaneCounts,
+    /// Lanes that wait in memory for their next attempt; as many as are shown.
+    pub resting: Vec<RestingLane>,
+    /// An operator paused it.
+    pub paused: Option<Pause>,
     /// Open letters by state, as counted by the database.
     pub letters: Vec<(&'static str, u64)>,
     /// Messages that became durable at the broker since the process began.
@@ -62,6 +66,7 @@ impl Status {
         self.backlog = None;
         self.oldest_age = None;
         self.in_flight = 0;
+        self.resting.clear();
     }
 }
 

@@ -72,6 +72,11 @@ pub(super) fn may_drain(headers: &HeaderMap, token: Option<&Token>, peer: Socket
     may_write(headers, token)
 }
 
+/// Whether these headers, from that peer, may see keys.
+pub(super) fn may_see_keys(headers: &HeaderMap, token: Option<&Token>, peer: SocketAddr) -> bool {
+    may_drain(headers, token, peer).is_ok()
+}
+
 fn is_loopback(peer: IpAddr) -> bool {
     peer.to_canonical().is_loopback()
 }

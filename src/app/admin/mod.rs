@@ -1,7 +1,8 @@
 //! The admin port: probes, metrics, status, drain, and the few writes an operator may do.
 //!
 //! Promises: probes of liveness speak of our own loops only, so an outage never restarts a pod; nothing that changes
-//! anything works without a token, but a drain asked for on loopback; no route shows a key, a payload or a secret.
+//! anything works without a token, but a drain asked for on loopback; no route shows a
+//! payload or a secret, and none a key but `/lanes`.
 //!
 //! | Route | Answers |
 //! |---|---|
@@ -12,9 +13,12 @@
 //! | `GET /status` | [`Document`](super::status::Document) |
 //! | `GET /drain[?wait=20s]` | 200 when drained, else (after the wait) 503; changes nothing |
 //! | `POST /drain`, `POST /resume` | 202, 200 |
+//! | `GET /lanes[?owner=&side=&key=&letters=true]` | lanes that rest, are parked or paused; keys for loopback and the token, else their hashes |
+//! | `POST /lanes/pause`, `POST /lanes/resume` | 200 with whether there was anything to do |
 //! | `POST /letters/release`, `POST /letters/discard` | 200 with what was done |
 
 mod access;
+mod lanes;
 mod letters;
 mod probes;
 mod serve;
@@ -27,6 +31,7 @@ use axum::routing::{get, post};
 
 use super::drain::Drain;
 use super::export::Exports;
+use super::process::Boards;
 use super::status::{Seen, SeenConsumer};
 use crate::operate::letters::Desk;
 use crate::telemetry::Pulse;
@@ -51,6 +56,8 @@ pub struct Admin {
     pub drain: Drain,
     /// The source of `/metrics`.
     pub exports: Exports,
+    /// The lanes of relays and consumers, by side and name.
+    pub boards: Boards,
     /// Where letters are released and discarded; none: this process has no database.
     pub desk: Option<Arc<dyn Desk>>,
 }
@@ -73,6 +80,9 @@ pub fn router(admin: Admin) -> Router {
         .route("/status", get(probes::status))
         .route("/drain", get(steer::drained).post(steer::drain))
         .route("/resume", post(steer::resume))
+        .route("/lanes", get(lanes::list))
+        .route("/lanes/pause", post(lanes::pause))
+        .route("/lanes/resume", post(lanes::resume))
         .route("/letters/release", post(letters::release))
         .route("/letters/discard", post(letters::discard))
         .with_state(Arc::new(admin))

@@ -39,7 +39,9 @@ pub async fn serve(listener: TcpListener, admin: Admin) -> Outcome {
         let _ = ended.send(served);
     });
     let served = match thread {
-        Ok(_) => end.await.unwrap_or_else(|_| Err(std::io::Error::other("its thread ended"))),
+        Ok(_) => end
+            .await
+            .unwrap_or_else(|_| Err(std::io::Error::other("its thread ended"))),
         Err(error) => Err(error),
     };
     let sentence = match served {

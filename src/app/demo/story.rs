@@ -21,6 +21,7 @@ use super::verdict::{Seen, Truth, Verdict, judge};
 use super::view::View;
 use super::workload::{self, POISONED, Written};
 use crate::config::Environment;
+use crate::flow::Pauses;
 use crate::operate::letters::{Change, Desk as _, Selection, Verb};
 use crate::relay::{self, Control, Outcome, RelayState, Status};
 
@@ -121,6 +122,7 @@ pub async fn run(options: Options, environment: &Environment) -> Result<Report, 
     let control = Control {
         drain: draining,
         drain_deadline: PATIENCE,
+        pauses: watch::channel(Pauses::none()).1,
         status,
     };
     let mut story = Story {

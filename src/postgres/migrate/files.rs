@@ -73,9 +73,10 @@ const REST: [Step; 4] = [
     file!(Outbox 4 "operate" "outbox/0004_operate.up.sql"),
     file!(Outbox 5 "retention" "outbox/0005_retention.up.sql"),
 ];
-const LETTERS: [Step; 2] = [
+const LETTERS: [Step; 3] = [
     file!(Letters 1 "letters" "letters/0001_letters.up.sql"),
     file!(Letters 2 "origin" "letters/0002_origin.up.sql"),
+    file!(Letters 3 "pause" "letters/0003_pause.up.sql"),
 ];
 const INBOX: [Step; 3] = [
     file!(Inbox 1 "inbox" "inbox/0001_inbox.up.sql"),

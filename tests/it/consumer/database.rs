@@ -264,7 +264,7 @@ impl LetterStore for Letters {
                 due.push(DueLane {
                     lane: lane.clone(),
                     cause: row.cause,
-                    attempts: row.attempts + 1,
+                    attempts: row.attempts + u32::from(matches!(row.cause, Cause::Rejected | Cause::Resting)),
                     letters: letters.collect(),
                 });
             }

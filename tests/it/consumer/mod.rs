@@ -6,4 +6,5 @@ mod desk;
 mod engine;
 mod failures;
 mod leaving;
+mod paused;
 mod world;

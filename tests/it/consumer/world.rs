@@ -13,7 +13,7 @@ use twinbox::contract::{
     Stream, StreamError, StreamName, Subscriber, Subscription, Work,
 };
 use twinbox::delivery::{Failure, FailureKind, RestPolicy, Route, Router, Template, TemplateUse};
-use twinbox::flow::{OnReject, Settings};
+use twinbox::flow::{OnReject, Pauses, Settings};
 use twinbox::message::{Body, Content, ContentType, Headers, Message, Origin, Position};
 use twinbox::telemetry::{ConsumerSpans, Pulse};
 use uuid::Uuid;
@@ -42,6 +42,8 @@ pub(super) type Script = Arc<dyn Fn(u64, u32) -> Reply + Send + Sync>;
 pub(super) enum Reply {
     Done,
     Fails(FailureKind),
+    /// Done, once that is said.
+    Waits(watch::Receiver<bool>),
     /// It never answers: the process is to die with it.
     Hangs,
 }
@@ -49,6 +51,8 @@ pub(super) enum Reply {
 /// Everything around a consumer.
 pub(super) struct World {
     pub(super) database: Database,
+    /// What an operator holds back.
+    pub(super) pauses: watch::Sender<Pauses>,
     partition: Arc<Partition>,
     script: Arc<Mutex<Script>>,
     /// Offsets in the order of their effects, attempts in the order of the calls.
@@ -85,6 +89,7 @@ impl World {
     pub(super) fn new() -> Self {
         Self {
             database: Database::default(),
+            pauses: watch::channel(Pauses::none()).0,
             partition: Arc::new(Partition {
                 name: StreamName {
                     topic: "t".into(),
@@ -178,6 +183,7 @@ impl World {
         let control = Control {
             wanted: asked,
             drain_deadline: Duration::from_secs(5),
+            pauses: self.pauses.subscribe(),
             status: tell,
         };
         Running {
@@ -410,8 +416,12 @@ impl Processor for Application {
                     continue;
                 }
                 self.calls.lock().expect("calls").push((offset, outbound.attempt));
-                match script(offset, outbound.attempt) {
-                    Reply::Done => answers.push(
+                let mut reply = script(offset, outbound.attempt);
+                if let Reply::Waits(gate) = &mut reply {
+                    let _ = gate.wait_for(|open| *open).await;
+                }
+                match reply {
+                    Reply::Done | Reply::Waits(_) => answers.push(
                         match self.database.effect(&work.fence, Identity::of(&outbound.message)) {
                             None => Processed::Fenced,
                             Some(false) => Processed::Duplicate,

@@ -214,6 +214,9 @@ async fn a_relay_is_forgotten_when_it_is_over() {
     let running = world.operate(&["forget", NAME, "--yes"]);
     assert_eq!(code(&running), 1, "{}", err(&running));
     assert!(err(&running).contains("running"), "{}", err(&running));
+    let url = format!("http://{}", relay.admin().await);
+    let paused = world.operate(&["lanes", "pause", NAME, "--all", "--url", &url]);
+    assert_eq!(code(&paused), 0, "{}", err(&paused));
     relay.terminate(Duration::from_secs(20)).await;
 
     let open = world.operate(&["forget", NAME, "--yes"]);
@@ -227,9 +230,68 @@ async fn a_relay_is_forgotten_when_it_is_over() {
     );
     let done = world.operate(&["forget", NAME, "--yes", "-o", "json"]);
     assert_eq!(document(&done).expect("JSON")["forgotten"], NAME);
+    let left = world.database.owner().await;
+    let left = left.query_one("select count(*) from twinbox.pause", &[]).await;
+    let left: i64 = left.expect("a superuser may").get(0);
+    assert_eq!(left, 0, "whoever begins anew under that name is not paused");
     let gone = world.operate(&["forget", NAME, "--yes"]);
     assert_eq!(code(&gone), 1);
     assert!(err(&gone).contains("there is no relay orders"), "{}", err(&gone));
+    world.database.drop_it().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_held_back_and_let_go_on() {
+    let Some(world) = World::make("outside_lanes").await else {
+        return;
+    };
+    let mut relay = world.relay();
+    let url = format!("http://{}", relay.admin().await);
+    let lanes = |arguments: &[&str]| world.operate(&[&["lanes"], arguments, &["--url", &url]].concat());
+    let key = ["--key", "7", "--by", "ann", "--reason", "wrong prices"];
+    let pause = [&["pause", NAME][..], &key].concat();
+    let resume = [&["resume", NAME][..], &key].concat();
+    assert_eq!(code(&lanes(&["pause", NAME])), 2, "a key, or all of it");
+    assert_eq!(code(&lanes(&["pause", "nobody", "--all"])), 1);
+    assert!(out(&lanes(&pause)).contains("paused key 7 of orders"));
+    let again = lanes(&pause);
+    assert!(code(&again) == 0 && out(&again).contains("already"), "{}", out(&again));
+
+    wait::until("the relay has heard", wait::PATIENCE, || async {
+        wait::ensure(relay.log_text().contains("keys are paused"), || relay.words())
+    })
+    .await;
+    world.write("7", r#"{"n":1}"#, false);
+    let listed = wait::until("the row waits", wait::PATIENCE, || async {
+        let listed = document(&lanes(&["list", "-o", "json"]))?;
+        wait::ensure(listed[0]["letters"] == 1, || listed.to_string())?;
+        Ok(listed)
+    })
+    .await;
+    assert_eq!(
+        (&listed[0]["state"], &listed[0]["paused"]["by"]),
+        (&json!("paused"), &json!("ann"))
+    );
+    let hint = listed[0]["hint"].as_str().expect("what to type");
+    assert_eq!(hint, "twinbox lanes resume orders --side relay --key 7");
+    let shown = out(&lanes(&["show", NAME, "--key", "7"]));
+    assert!(shown.contains("wrong prices"), "{shown}");
+
+    assert_eq!(code(&lanes(&resume)), 0);
+    assert_eq!(code(&lanes(&resume)), 1, "it is not paused");
+    world.letters(0).await;
+    let audited = world.database.owner().await;
+    let sql = "select verb, object, actor, reason from twinbox.audit order by audit";
+    let audited = audited.query(sql, &[]).await.expect("a superuser may");
+    let audited: Vec<[String; 4]> = audited
+        .iter()
+        .map(|row| std::array::from_fn(|at| row.get(at)))
+        .collect();
+    assert_eq!(
+        audited,
+        ["pause", "resume"].map(|verb| [verb, NAME, "ann", "wrong prices"].map(str::to_owned))
+    );
+    assert_eq!(relay.terminate(Duration::from_secs(20)).await.0, "exit 0");
     world.database.drop_it().await;
 }
 

@@ -33,6 +33,7 @@ mod moved;
 mod one_rejected_key;
 mod one_trace;
 mod outages;
+mod paused;
 mod take_over;
 mod thin_path;
 mod told;

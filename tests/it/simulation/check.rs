@@ -105,7 +105,12 @@ impl View {
                 self.desk_failed_at = around.now;
             }
             Event::Drain => self.draining = true,
-            Event::Trusted(_) | Event::Counted(_) | Event::Width(_) | Event::OthersFlow(_) | Event::Tick => {}
+            Event::Trusted(_)
+            | Event::Counted(_)
+            | Event::Width(_)
+            | Event::OthersFlow(_)
+            | Event::Paused(_)
+            | Event::Tick => {}
         }
     }
 

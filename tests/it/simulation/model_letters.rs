@@ -41,6 +41,8 @@ pub(super) struct ModelLetters {
     pub(super) lanes: BTreeMap<LaneName, LaneRow>,
     pub(super) letters: BTreeMap<LetterId, LetterRow>,
     by_seq: BTreeMap<Seq, LetterId>,
+    /// What an operator holds back: what names of lanes end with.
+    pub(super) held: Vec<String>,
 }
 
 // === impl ModelLetters ===
@@ -131,6 +133,7 @@ impl ModelLetters {
             .lanes
             .iter()
             .filter(|(_, lane)| lane.due.is_some_and(|due| due <= now))
+            .filter(|(name, _)| !self.held.iter().any(|held| name.as_str().ends_with(held)))
             .map(|(name, _)| name.clone())
             .take(most.0)
             .collect();

@@ -6,6 +6,7 @@ mod dead;
 mod endings;
 mod lanes;
 mod letters;
+mod paused;
 mod places;
 mod rig;
 mod rules;

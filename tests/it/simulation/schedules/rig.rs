@@ -1,11 +1,13 @@
 //! A reducer on a bench: a script decides what each side does and when, with the models of source and letters behind it
 //! and the same checks after every step.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use twinbox::contract::{Answer, CloseRun, Kept, LetterId, Outbound, Progress, Receipt, Room, StoreRun, Ticket};
 use twinbox::delivery::{FailureKind, LaneName, Moment};
-use twinbox::flow::{Effect, Event, LetterCall, Notice, State, step};
+use twinbox::flow::{Effect, Event, LetterCall, Notice, Pause, Pauses, State, step};
+use twinbox::message::Key;
 
 use super::super::check::{Around, View};
 use super::super::clock::{Clock, SECOND, Time};
@@ -352,6 +354,29 @@ impl Rig {
     pub(super) fn discard(&mut self, seq: Seq, count: usize) {
         let lane = self.lane(seq);
         self.letters.discard(&lane, count, &self.source);
+    }
+
+    /// An operator holds these keys back, and nothing else: the letter store knows, and the relay is told.
+    pub(super) fn pauses(&mut self, keys: &[usize]) {
+        let keys: BTreeSet<Key> = keys.iter().map(|key| Key::from(format!("k{key}").as_str())).collect();
+        self.letters.held = keys.iter().map(LaneName::ending).collect();
+        let pauses = Pauses { keys, ..Pauses::none() };
+        self.happens(Event::Paused(pauses));
+    }
+
+    /// An operator holds everything back.
+    pub(super) fn pauses_all(&mut self) {
+        self.letters.held = vec![String::new()];
+        let pause = Pause {
+            by: "ann".to_owned(),
+            reason: None,
+            since: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let whole = Some(pause);
+        self.happens(Event::Paused(Pauses {
+            whole,
+            ..Pauses::none()
+        }));
     }
 
     pub(super) fn release(&mut self, seq: Seq) {
