@@ -70,6 +70,7 @@ impl Wire {
     }
 
     /// Begins to send these, one after another.
+    #[expect(clippy::disallowed_methods, reason = "each test awaits what it began")]
     fn send(&self, number: u64) -> tokio::task::JoinHandle<Option<Receipt>> {
         let post = Arc::clone(&self.post);
         tokio::spawn(async move { post.send(outbound(number)).await })

@@ -14,9 +14,11 @@ pub(super) const REFUSED: &str = "order-3";
 /// What that event says.
 pub(super) const BUG: &str = "a case that nobody thought of";
 
-const TABLE: &str = "create table demo.effects (number bigint generated always as identity, id uuid not null, key text not null)";
+const TABLE: &str =
+    "create table demo.effects (number bigint generated always as identity, id uuid not null, key text not null)";
 /// The handler as it was first deployed.
-const DEPLOYED: &str = "create function demo.on_event(id uuid, key text, payload jsonb) returns void language plpgsql as $$
+const DEPLOYED: &str =
+    "create function demo.on_event(id uuid, key text, payload jsonb) returns void language plpgsql as $$
      begin
        if payload->>'change' = '$bug' then
          raise exception 'cannot handle %', payload using errcode = 'TB001';
@@ -24,7 +26,8 @@ const DEPLOYED: &str = "create function demo.on_event(id uuid, key text, payload
        insert into demo.effects (id, key) values (id, key);
      end $$";
 /// The fix.
-const FIXED: &str = "create or replace function demo.on_event(id uuid, key text, payload jsonb) returns void language sql as
+const FIXED: &str =
+    "create or replace function demo.on_event(id uuid, key text, payload jsonb) returns void language sql as
      $$ insert into demo.effects (id, key) values ($1, $2) $$";
 /// Backends that stand before the table in the middle of a transaction.
 const WAITING: &str = "select count(*) from pg_locks where relation = 'demo.effects'::regclass and not granted";

@@ -154,38 +154,7 @@ pub async fn run(options: Options, environment: &Environment) -> Result<Report, 
     };
     let (outcome, told) = tokio::join!(stands_by, told);
     story.view.end();
-    let Story {
-        stage,
-        reader,
-        client,
-        view,
-        consumer,
-        ..
-    } = story;
-    // Whatever it would still do wrong has been done.
-    drop(consumer);
-    let (truth, records) = (workload::truth(&client).await?, reader.seen.borrow().clone());
-    let done = effects::done(&client).await?;
-    reader.stop();
-    if options.keep {
-        view.say(&stage.kept());
-    }
-    stage.end().await?;
-    if let Some(directory) = &options.export {
-        export(directory, &truth, (&records, &done))?;
-    }
-    let told = match told {
-        Err(DemoError::Waited(what)) => Err(what),
-        told => Ok(told?),
-    };
-    match outcome {
-        Outcome::Halted { sentence } => Err(DemoError::Relay(sentence)),
-        Outcome::Drained | Outcome::DeadlinePassed => Ok(Report {
-            verdict: judge(&truth, &records),
-            effects: judge(&truth, &done),
-            told,
-        }),
-    }
+    story.end(&options, told, outcome).await
 }
 
 fn export(directory: &Path, truth: &[Truth], logs: (&[Seen], &[Seen])) -> Result<(), DemoError> {
@@ -205,6 +174,40 @@ fn export(directory: &Path, truth: &[Truth], logs: (&[Seen], &[Seen])) -> Result
 // === impl Story ===
 
 impl Story {
+    /// Everything ends, and the two logs are judged.
+    async fn end(
+        self,
+        options: &Options,
+        told: Result<Told, DemoError>,
+        outcome: Outcome,
+    ) -> Result<Report, DemoError> {
+        // Whatever it would still do wrong has been done.
+        drop(self.consumer);
+        let truth = workload::truth(&self.client).await?;
+        let records = self.reader.seen.borrow().clone();
+        let done = effects::done(&self.client).await?;
+        self.reader.stop();
+        if options.keep {
+            self.view.say(&self.stage.kept());
+        }
+        self.stage.end().await?;
+        if let Some(directory) = &options.export {
+            export(directory, &truth, (&records, &done))?;
+        }
+        let told = match told {
+            Err(DemoError::Waited(what)) => Err(what),
+            told => Ok(told?),
+        };
+        match outcome {
+            Outcome::Halted { sentence } => Err(DemoError::Relay(sentence)),
+            Outcome::Drained | Outcome::DeadlinePassed => Ok(Report {
+                verdict: judge(&truth, &records),
+                effects: judge(&truth, &done),
+                told,
+            }),
+        }
+    }
+
     async fn tell(&mut self, status: &watch::Receiver<Status>) -> Result<Told, DemoError> {
         let mut written = self
             .write("writing: every seventh transaction rolls back, one stays open while the others commit")
@@ -264,7 +267,9 @@ impl Story {
             Ok(different(&seen.borrow()) >= expected && different(&done) >= expected)
         });
         match arrived.await {
-            Err(DemoError::Waited(_)) => self.view.say("some committed events never arrived, or never had their effect"),
+            Err(DemoError::Waited(_)) => self
+                .view
+                .say("some committed events never arrived, or never had their effect"),
             other => other?,
         }
         Ok(())

@@ -213,7 +213,7 @@ impl<'a> Sweep<'a> {
             }
             Occasion::Behind => {
                 self.tell("update twinbox.consumer_position set timeline = timeline + 1")
-                    .await
+                    .await;
             }
             _ => {}
         }

@@ -21,7 +21,9 @@ impl Story {
         self.view.say(&format!(
             "{REFUSED} is parked with its events in order; the other keys flow on"
         ));
-        written += self.write("writing on: the refused key's events queue behind it").await?;
+        written += self
+            .write("writing on: the refused key's events queue behind it")
+            .await?;
         effects::fix(&self.client).await?;
         let released = self.release(REFUSED, "the handler is fixed").await?;
         self.view.say(&format!(
