@@ -50,6 +50,39 @@ pub const POINTS: &[(&str, &str)] = &[
     ("KR47", "telemetry.flushing"),
 ];
 
+/// The crash points of a consumer whose handler is a function, without those of its transactions. KC37 to KC41 speak of other
+/// brokers than Kafka.
+pub const CONSUMER_POINTS: &[(&str, &str)] = &[
+    ("KC01", "assigned"),
+    ("KC02", "position.read"),
+    ("KC02", "position.sought"),
+    ("KC03", "consumer.fetched"),
+    ("KC04", "claim.moved"),
+    ("KC11", "answers.read"),
+    ("KC12", "offset.unsent"),
+    ("KC13", "offset.sent"),
+    ("KC14", "offset.committed"),
+    ("KC24", "consumer.lane.rested"),
+    ("KC25", "lane.stored"),
+    ("KC26", "lane.picked"),
+    ("KC27", "letters.unclosed"),
+    ("KC28", "lane.row_written"),
+    ("KC29", "successors.appended"),
+    ("KC30", "dead.unpublished"),
+    ("KC31", "dead.published"),
+    ("KC32", "revoke.received"),
+    ("KC33", "revoke.drained"),
+    ("KC34", "revoke.committed"),
+    ("KC35", "stream.lost"),
+    ("KC36", "completion.late"),
+    ("KC42", "consumer.drain.begun"),
+    ("KC43", "consumer.drained"),
+    ("KC44", "group.leaving"),
+    ("KC45", "group.left"),
+    ("KC46", "generation.dropped"),
+    ("KC47", "position.behind"),
+];
+
 /// The crash points of the transaction in which a consumer's effects become durable.
 pub const EFFECT_POINTS: &[(&str, &str)] = &[
     ("KC05", "effect.begun"),

@@ -166,8 +166,12 @@ impl Term<'_> {
 
     pub(super) fn ran(&mut self, ran: Ran) {
         if ran.fenced {
+            crate::point!("completion.late");
             self.left = Some(Left::Fenced);
             return;
+        }
+        if ran.own {
+            crate::point!("answers.read");
         }
         for message in &ran.done {
             if let Some(later) = self.witness.saw(message) {
@@ -187,7 +191,6 @@ impl Term<'_> {
             self.shared.succeeded(now());
         }
         within(ran.failed, || self.happened(Event::Answered(ran.answers)));
-        crate::point!("consumer.settled");
     }
 }
 

@@ -45,6 +45,7 @@ impl Dead {
 
     /// Publishes one, and writes down that it is dead; without a burial it is a letter, whose closing says so.
     pub(super) async fn send(&self, outbound: Outbound, fence: &Fence, burial: Option<Burial>) -> Receipt {
+        crate::point!("dead.unpublished");
         let receipt = self.publish(outbound).await;
         if receipt != Receipt::Durable {
             return receipt;

@@ -213,6 +213,7 @@ async fn join(shared: &Arc<Shared>, turns: &Running) -> Left {
         Err(failure) => return Left::Ended(failure),
     };
     let left = member(shared, subscription.as_ref(), turns).await;
+    crate::point!("group.leaving");
     beating(turns, subscription.close(CLOSE_DEADLINE)).await;
     crate::point!("group.left");
     left

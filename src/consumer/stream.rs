@@ -167,7 +167,10 @@ async fn take_over(
     crate::point!("position.read");
     for told in &assumed.told {
         match Left::from(told.clone()) {
-            Left::Stopped(incident) => shared.tell_incident(name, &incident),
+            Left::Stopped(incident) => {
+                shared.tell_incident(name, &incident);
+                crate::point!("position.behind");
+            }
             Left::Away(failure) => shared.tell_failure(&failure),
             _ => {}
         }

@@ -261,6 +261,9 @@ impl PostgresInbox {
         self.sweep(&mut client).await?;
         match client.query_typed_one(&self.text.rotate, &[]).await {
             Ok(row) => {
+                if row.get(0) {
+                    crate::point!("generation.dropped");
+                }
                 let again = Duration::try_from_secs_f64(row.get(1)).unwrap_or(ROTATION_LOOK);
                 Ok(again.min(ROTATION_LOOK))
             }

@@ -28,6 +28,7 @@ struct Rests<'a> {
 
 impl Letters {
     pub(super) async fn close_runs(&self, runs: &[CloseRun]) -> Result<Vec<LaneName>, StoreError> {
+        crate::point!("letters.unclosed");
         let mut client = self.client().await?;
         let mut attempts = Attempts::default();
         loop {

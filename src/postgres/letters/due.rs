@@ -62,6 +62,9 @@ impl Letters {
         let due = self.assemble(&picked, &letters)?;
         transaction.commit().await.map_err(|error| away(&error))?;
         self.committed(counter);
+        if !due.is_empty() {
+            crate::point!("lane.picked");
+        }
         Ok(due)
     }
 

@@ -8,6 +8,8 @@ mod backlog;
 mod bad_rows;
 mod both_halves;
 mod config_check_five;
+#[cfg(feature = "faults")]
+mod consumer_crash_points;
 mod consumer_dead_letters;
 mod consumer_drain;
 mod consumer_thin_path;
