@@ -16,6 +16,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 impl State {
     /// R11 and S13: what rests or stays unanswered too long, or holds too much, is stored while others flow.
     pub(super) fn look_at_rests(&mut self, now: Instant) {
+        // Nobody flows while everything is held back.
+        if self.pauses.hold_all() {
+            return;
+        }
         if self
             .looked_at_rests
             .is_some_and(|last| now.saturating_duration_since(last) < LOOK_EVERY)

@@ -255,7 +255,8 @@ impl World {
             let newest = heads.entry(self.source.lane(letter.seq)).or_insert(place);
             *newest = place.max(*newest);
         }
-        let left: Vec<Seq> = self.source.would_come_again().collect();
+        let left = self.source.would_come_again();
+        let left: Vec<Seq> = left.filter(|seq| !self.source.row(*seq).moved).collect();
         for seq in left {
             let newest = heads.get(&self.source.lane(seq)).copied().flatten();
             if newest.is_some_and(|newest| self.source.position(seq) < Some(newest)) && !self.broker.has(seq) {
@@ -287,6 +288,9 @@ impl World {
         self.processes.push(process);
         let until = self.now + TRUST;
         self.trusted(number, until);
+        if self.faults.has(Fault::Pauses) {
+            self.hear(number);
+        }
         self.after(RENEW_EVERY, Act::Renew { process: number });
     }
 

@@ -52,7 +52,7 @@ pub(super) enum Fault {
     Releases,
     /// An operator discards letters.
     Discards,
-    /// An operator pauses blocked lanes.
+    /// An operator holds keys back, or everything, for a while.
     Pauses,
 }
 

@@ -213,14 +213,6 @@ impl ModelLetters {
         }
     }
 
-    pub(super) fn pause(&mut self, lane: &LaneName) {
-        if let Some(row) = self.lanes.get_mut(lane) {
-            row.cause = Cause::Paused;
-            row.due = None;
-            row.claimed_by = None;
-        }
-    }
-
     /// Drops the first `count` open letters of a lane; answers whose.
     pub(super) fn discard(&mut self, lane: &LaneName, count: usize, source: &ModelSource) -> Vec<Seq> {
         let dropped: Vec<_> = self.open(lane, source).into_iter().take(count).collect();

@@ -26,6 +26,8 @@ pub(super) struct Row {
     pub(super) unroutable: bool,
     pub(super) committed: bool,
     pub(super) window: Option<u64>,
+    /// Somebody gave it an address: its lane may be past it by then, and G3 speaks of its new lane from there on.
+    pub(super) moved: bool,
 }
 
 /// What a relay makes one lane of; keyless rows are lanes of their own.
@@ -74,6 +76,7 @@ impl Row {
     /// Somebody makes it a row that can pass.
     pub(super) fn mend(&mut self) {
         self.poison = false;
+        self.moved |= self.unroutable;
         self.unroutable = false;
         self.body = self.body.min(100);
     }

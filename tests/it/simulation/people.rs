@@ -1,7 +1,8 @@
 //! What happens to a world from outside: kills, freezes, drains, outages, operators, and the moment when all heals.
 
 use twinbox::delivery::LaneName;
-use twinbox::flow::Event;
+use twinbox::flow::{Event, Pause, Pauses};
+use twinbox::message::Key;
 
 use super::clock::{MILLISECOND, SECOND, Time};
 use super::faults::Fault;
@@ -13,6 +14,14 @@ use super::world::{Act, World};
 const DRAIN_DEADLINE: Time = 25 * SECOND;
 /// How often a healed world's operator mends and releases what is parked.
 const MEND_EVERY: Time = 20 * SECOND;
+
+fn pause() -> Pause {
+    Pause {
+        by: "ann".to_owned(),
+        reason: None,
+        since: jiff::Timestamp::UNIX_EPOCH,
+    }
+}
 
 // === impl World ===
 
@@ -113,13 +122,16 @@ impl World {
         if self.healed_at.is_some() {
             return self.mend();
         }
+        if self.faults.has(Fault::Pauses) && self.dice.chance(50.0) {
+            return self.hold();
+        }
         let lanes: Vec<LaneName> = self.letters.lanes.keys().cloned().collect();
         if lanes.is_empty() {
             return;
         }
         let lane = &lanes[self.dice.between(0, lanes.len() - 1)];
         let now = self.now;
-        match self.dice.between(0, 2) {
+        match self.dice.between(0, 1) {
             0 if self.faults.has(Fault::Releases) => {
                 if self.dice.chance(50.0) {
                     self.mend_head(lane);
@@ -136,12 +148,39 @@ impl World {
                     self.after(0, Act::Deliver { process, event });
                 }
             }
-            2 if self.faults.has(Fault::Pauses) => {
-                self.trace(|| format!("operator pauses {lane:?}"));
-                self.letters.pause(lane);
-            }
             _ => {}
         }
+    }
+
+    /// An operator holds one more key back, or everything, or lets all go on.
+    fn hold(&mut self) {
+        match self.dice.between(0, 5) {
+            0 => self.held.whole = Some(pause()),
+            1 | 2 => self.held = Pauses::none(),
+            _ => {
+                let key = format!("k{}", self.dice.between(0, self.shape.keys - 1));
+                self.held.keys.insert(Key::from(key.as_str()));
+            }
+        }
+        self.holds();
+    }
+
+    /// The letter store knows at once, the relay when it looks the next time.
+    fn holds(&mut self) {
+        self.trace(|| format!("operator holds back {:?}", self.held));
+        self.letters.held = self.held.keys.iter().map(LaneName::ending).collect();
+        self.letters
+            .held
+            .extend(self.held.whole.as_ref().map(|_| String::new()));
+        let late = self.dice.between(0, 1_000) as Time * MILLISECOND;
+        if let Some(process) = self.leader().map(|process| process.number) {
+            self.after(late, Act::Hear { process });
+        }
+    }
+
+    pub(super) fn hear(&mut self, process: u32) {
+        let held = self.held.clone();
+        self.deliver(process, Event::Paused(held));
     }
 
     fn mend_head(&mut self, lane: &LaneName) {
@@ -161,6 +200,10 @@ impl World {
         }
         for partition in std::mem::take(&mut self.broker.stalled) {
             self.stall(partition, false);
+        }
+        if self.held != Pauses::none() {
+            self.held = Pauses::none();
+            self.holds();
         }
         if self.mending {
             self.mend();

@@ -59,7 +59,6 @@ impl World {
                 Fault::Transient,
                 Fault::Unknown,
                 Fault::LateLanding,
-                Fault::Pauses,
                 Fault::Releases,
                 // Whoever drops a head leaves what stood behind it where it is.
                 Fault::Discards,

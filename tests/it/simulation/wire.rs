@@ -127,6 +127,7 @@ impl World {
             .source
             .seqs()
             .filter(|other| self.source.row(*other).committed && self.source.lane(*other) == lane)
+            .filter(|other| !self.source.row(*other).moved)
             .filter(|other| {
                 self.source
                     .position(*other)

@@ -29,6 +29,7 @@ pub(super) fn rows(shape: &Shape, faults: &Faults, dice: &mut Dice) -> Vec<Row> 
                 unroutable: faults.include(Fault::Unroutable) && dice.chance(3.0),
                 committed: false,
                 window: None,
+                moved: false,
             }
         })
         .collect()

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use twinbox::contract::{Answer, Outbound};
 use twinbox::delivery::Moment;
-use twinbox::flow::{Effect, Event, LetterCall, step};
+use twinbox::flow::{Effect, Event, LetterCall, Pauses, step};
 
 use super::check::Around;
 use super::clock::{Clock, MILLISECOND, SECOND, Time, micros};
@@ -34,23 +34,58 @@ pub(super) const HEALED_MAX: Time = 600 * SECOND;
 #[derive(Debug)]
 pub(super) enum Act {
     Commit(Vec<Seq>),
-    Deliver { process: u32, event: Event },
-    Read { process: u32, ask: Ask },
-    Desk { process: u32, call: LetterCall },
-    IdleOver { process: u32, token: u64 },
-    Take { process: u32 },
-    Land { flight: u64 },
-    Answer { process: u32, answer: Answer },
-    Tick { process: u32 },
-    Renew { process: u32 },
+    Deliver {
+        process: u32,
+        event: Event,
+    },
+    Read {
+        process: u32,
+        ask: Ask,
+    },
+    Desk {
+        process: u32,
+        call: LetterCall,
+    },
+    IdleOver {
+        process: u32,
+        token: u64,
+    },
+    Take {
+        process: u32,
+    },
+    Land {
+        flight: u64,
+    },
+    Answer {
+        process: u32,
+        answer: Answer,
+    },
+    Tick {
+        process: u32,
+    },
+    Renew {
+        process: u32,
+    },
     StandBy,
     Crash,
     Freeze(Time),
     Drain,
-    DrainOver { process: u32 },
+    DrainOver {
+        process: u32,
+    },
     Operator,
-    Health { topic: usize, health: Health },
-    Stall { partition: (usize, usize), begins: bool },
+    /// It looks what an operator holds back.
+    Hear {
+        process: u32,
+    },
+    Health {
+        topic: usize,
+        health: Health,
+    },
+    Stall {
+        partition: (usize, usize),
+        begins: bool,
+    },
     Heal,
 }
 
@@ -90,6 +125,8 @@ pub(super) struct World {
     pub(super) shape: Shape,
     pub(super) source: ModelSource,
     pub(super) letters: ModelLetters,
+    /// What an operator holds back; the letter store knows it by the names of lanes.
+    pub(super) held: Pauses,
     pub(super) broker: ModelBroker,
     pub(super) lease: LeaseRow,
     pub(super) processes: Vec<Process>,
@@ -119,6 +156,7 @@ impl World {
             now: 0,
             source: ModelSource::new(rows, shape.bytes),
             letters: ModelLetters::default(),
+            held: Pauses::none(),
             broker: ModelBroker::default(),
             lease: LeaseRow::default(),
             processes: Vec::new(),
@@ -211,6 +249,7 @@ impl World {
             Act::Drain => self.drain(),
             Act::DrainOver { process } => self.drain_over(process),
             Act::Operator => self.operate(),
+            Act::Hear { process } => self.hear(process),
             Act::Health { topic, health } => {
                 self.trace(|| format!("topic {topic} is {health:?}"));
                 self.broker.health.insert(topic, health);
@@ -229,6 +268,7 @@ impl World {
             | Act::Answer { process, .. }
             | Act::Tick { process }
             | Act::Renew { process }
+            | Act::Hear { process }
             | Act::DrainOver { process } => *process,
             _ => return Some(act),
         };

@@ -56,6 +56,7 @@ pub(super) fn row(topic: usize, key: Option<usize>) -> Row {
         unroutable: false,
         committed: true,
         window: None,
+        moved: false,
     }
 }
 
