@@ -9,7 +9,7 @@ use twinbox::flow::{Event, LetterCall};
 
 use super::clock::{MILLISECOND, SECOND, Time};
 use super::faults::Fault;
-use super::model_source::Seq;
+use super::model_source::{Address, Seq};
 use super::process::{Ask, Left, Process};
 use super::world::{Act, World};
 
@@ -256,7 +256,9 @@ impl World {
             *newest = place.max(*newest);
         }
         let left = self.source.would_come_again();
-        let left: Vec<Seq> = left.filter(|seq| !self.source.row(*seq).moved).collect();
+        let left: Vec<Seq> = left
+            .filter(|seq| self.source.row(*seq).address != Address::Mended)
+            .collect();
         for seq in left {
             let newest = heads.get(&self.source.lane(seq)).copied().flatten();
             if newest.is_some_and(|newest| self.source.position(seq) < Some(newest)) && !self.broker.has(seq) {

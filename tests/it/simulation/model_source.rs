@@ -22,12 +22,18 @@ pub(super) struct Row {
     pub(super) body: usize,
     /// The broker will never take it, until somebody mends it.
     pub(super) poison: bool,
-    /// It has no value for the route.
-    pub(super) unroutable: bool,
+    pub(super) address: Address,
     pub(super) committed: bool,
     pub(super) window: Option<u64>,
-    /// Somebody gave it an address: its lane may be past it by then, and G3 speaks of its new lane from there on.
-    pub(super) moved: bool,
+}
+
+/// Whether a row has a value for the route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Address {
+    Written,
+    Missing,
+    /// Somebody wrote it later: its lane may be past it by then, and G3 speaks of its new lane from there on.
+    Mended,
 }
 
 /// What a relay makes one lane of; keyless rows are lanes of their own.
@@ -69,21 +75,22 @@ pub(super) struct Opening {
 
 impl Row {
     pub(super) fn unroutable(mut self) -> Self {
-        self.unroutable = true;
+        self.address = Address::Missing;
         self
     }
 
     /// Somebody makes it a row that can pass.
     pub(super) fn mend(&mut self) {
         self.poison = false;
-        self.moved |= self.unroutable;
-        self.unroutable = false;
+        if self.address == Address::Missing {
+            self.address = Address::Mended;
+        }
         self.body = self.body.min(100);
     }
 
     pub(super) fn lane(&self, seq: Seq) -> LaneKey {
         LaneKey {
-            topic: (!self.unroutable).then_some(self.topic),
+            topic: (self.address != Address::Missing).then_some(self.topic),
             key: self.key,
             own: if self.key.is_none() { seq } else { 0 },
         }
@@ -168,7 +175,7 @@ impl ModelSource {
                 kind: "Happened".into(),
                 body,
                 content_type: ContentType::Json,
-                headers: headers.filter(|_| !row.unroutable).collect(),
+                headers: headers.filter(|_| row.address != Address::Missing).collect(),
                 traceparent: None,
                 occurred_at: Timestamp::UNIX_EPOCH,
                 replay,

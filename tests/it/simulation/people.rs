@@ -7,6 +7,7 @@ use twinbox::message::Key;
 use super::clock::{MILLISECOND, SECOND, Time};
 use super::faults::Fault;
 use super::model_broker::Health;
+use super::model_source::Address;
 use super::process::Left;
 use super::world::{Act, World};
 
@@ -227,7 +228,7 @@ impl World {
         let head = self.letters.open(lane, &self.source).first().map(|(_, seq)| *seq);
         head.is_some_and(|seq| {
             let row = self.source.row(seq);
-            !row.unroutable && row.body <= self.shape.bytes
+            row.address != Address::Missing && row.body <= self.shape.bytes
         })
     }
 }

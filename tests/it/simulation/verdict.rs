@@ -5,7 +5,7 @@ use twinbox::flow::OnReject;
 
 use super::clock::SECOND;
 use super::faults::Fault;
-use super::model_source::Seq;
+use super::model_source::{Address, Seq};
 use super::world::World;
 
 // === impl World ===
@@ -54,7 +54,7 @@ impl World {
                 continue;
             };
             let row = self.source.row(head);
-            let reason = row.poison || row.unroutable || row.body > self.shape.bytes / 2;
+            let reason = row.poison || row.address == Address::Missing || row.body > self.shape.bytes / 2;
             let faults = [
                 Fault::Transient,
                 Fault::Unknown,

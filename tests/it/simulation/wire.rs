@@ -11,7 +11,7 @@ use super::clock::{MILLISECOND, SECOND};
 use super::faults::Fault;
 use super::model_broker::{Circumstances, Held, ModelBroker, failure};
 use super::model_letters::Closed;
-use super::model_source::{LaneKey, Seq};
+use super::model_source::{Address, LaneKey, Seq};
 use super::process::Left;
 use super::world::{Act, Flight, World};
 
@@ -127,7 +127,7 @@ impl World {
             .source
             .seqs()
             .filter(|other| self.source.row(*other).committed && self.source.lane(*other) == lane)
-            .filter(|other| !self.source.row(*other).moved)
+            .filter(|other| self.source.row(*other).address != Address::Mended)
             .filter(|other| {
                 self.source
                     .position(*other)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::clock::{MILLISECOND, SECOND, Time};
 use super::faults::{Fault, Faults, Shape};
-use super::model_source::{Row, Seq};
+use super::model_source::{Address, Row, Seq};
 use super::world::{Act, World};
 use crate::support::ledger::dice::{Dice, Zipf};
 
@@ -26,10 +26,13 @@ pub(super) fn rows(shape: &Shape, faults: &Faults, dice: &mut Dice) -> Vec<Row> 
                 key: (!dice.chance(10.0)).then_some(key),
                 body: limits(dice),
                 poison: faults.include(Fault::Rejects) && dice.chance(3.0),
-                unroutable: faults.include(Fault::Unroutable) && dice.chance(3.0),
+                address: if faults.include(Fault::Unroutable) && dice.chance(3.0) {
+                    Address::Missing
+                } else {
+                    Address::Written
+                },
                 committed: false,
                 window: None,
-                moved: false,
             }
         })
         .collect()

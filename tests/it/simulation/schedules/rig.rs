@@ -14,7 +14,7 @@ use super::super::clock::{Clock, SECOND, Time};
 use super::super::faults::Shape;
 use super::super::model_broker::failure;
 use super::super::model_letters::ModelLetters;
-use super::super::model_source::{ModelSource, Opening, Row, Seq};
+use super::super::model_source::{Address, ModelSource, Opening, Row, Seq};
 use super::super::process::settings;
 
 /// What a database says that did not answer.
@@ -53,10 +53,9 @@ pub(super) fn row(topic: usize, key: Option<usize>) -> Row {
         key,
         body: 10,
         poison: false,
-        unroutable: false,
+        address: Address::Written,
         committed: true,
         window: None,
-        moved: false,
     }
 }
 
